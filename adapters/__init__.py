@@ -1,0 +1,1 @@
+"""Hardware adapters: one contract, one module a vendor."""

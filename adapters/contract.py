@@ -1,0 +1,183 @@
+"""The contract between the platform and a quantum device.
+
+A vendor's adapter is one module with a `DeviceProvider`, registered in the ``qcpaas.adapters``
+entry-point group; it imports the vendor's SDK inside the functions that need it. Every operation
+answers a value or an explicit `Unsupported`; errors come from ``qcpaas.errors``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from qcpaas.execution import Counts, Experiment
+from qcpaas.schemas import DeviceInfo
+from store.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """The device has no such operation, and why."""
+
+    operation: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a device can be asked for.
+
+    Attributes:
+        num_qubits: For a simulator, the widest circuit that it takes.
+        basis_gates: Instructions that it executes; empty where any Qiskit gate is taken as is.
+        max_shots: For one circuit and point.
+        max_circuits: In one submission.
+        exact: Gives exact probabilities where no shots are asked.
+        noise_models: Takes an Aer noise model with the submission.
+        concurrent_jobs: Submissions that it takes side by side.
+        rep_delay_s: Time between two shots of a circuit, besides its own duration.
+    """
+
+    num_qubits: int
+    basis_gates: tuple[str, ...] = ()
+    max_shots: int = 1_000_000
+    max_circuits: int = 10_000
+    simulator: bool = False
+    exact: bool = False
+    noise_models: bool = False
+    concurrent_jobs: int = 1
+    rep_delay_s: float = 0.0
+
+    @property
+    def compiles(self) -> bool:
+        """Whether circuits must be compiled for this device before they run."""
+        return bool(self.basis_gates)
+
+
+@dataclass(frozen=True)
+class Availability:
+    online: bool
+    queue_length: int | None = None
+    message: str = ""
+
+
+class JobHandle(BaseModel):
+    """Names a device's own job; it can be stored and used in another process."""
+
+    model_config = ConfigDict(frozen=True)
+
+    device: str
+    device_job_id: str
+    token: str
+
+
+class DeviceJobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, eq=False)
+class Submission:
+    """Bound experiments for one device job.
+
+    Attributes:
+        seed: Makes a simulator repeatable; a QPU ignores it.
+        noise_model: Serialisable Aer noise model in place of the device's own noise.
+    """
+
+    experiments: tuple[Experiment, ...]
+    seed: int
+    noise_model: dict[str, JsonValue] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceResult:
+    """Counts in the order of the submission, and the device time that they took."""
+
+    counts: tuple[Counts, ...]
+    qpu_s: float
+
+
+@dataclass(frozen=True)
+class DeviceSession:
+    session_id: str
+    expires_at: datetime | None = None
+
+
+class DeviceAdapter(ABC):
+    """One device."""
+
+    name: str
+
+    @abstractmethod
+    def capabilities(self) -> Capabilities: ...
+
+    @abstractmethod
+    def calibration(self, at: datetime | None = None) -> Snapshot | Unsupported:
+        """The device's newest calibration, or the one in force at a past moment."""
+
+    @abstractmethod
+    def submit(self, submission: Submission, token: str) -> JobHandle:
+        """Send one device job; ``token`` names this submission for ever.
+
+        Raises:
+            SubmissionRefused: The device will not take it.
+            DeviceUnavailable: It cannot be reached; whether it took the job is not known.
+        """
+
+    @abstractmethod
+    def status(self, handle: JobHandle) -> DeviceJobState:
+        """Raises `UnknownDeviceJob` where the device has no such job."""
+
+    @abstractmethod
+    def result(self, handle: JobHandle, timeout_s: float | None = None) -> DeviceResult:
+        """Wait for a device job and read it.
+
+        Raises:
+            ExecutionFailed: The device job failed or was cancelled.
+            UnknownDeviceJob: The device has no such job.
+        """
+
+    @abstractmethod
+    def cancel(self, handle: JobHandle) -> None | Unsupported: ...
+
+    def availability(self) -> Availability:
+        return Availability(online=True)
+
+    def find_by_token(self, token: str) -> JobHandle | None | Unsupported:
+        """The device job that was accepted under this token, if there is one."""
+        return Unsupported("find_by_token", f"{self.name} cannot search its jobs by token")
+
+    def open_session(self) -> DeviceSession | Unsupported:
+        return Unsupported("open_session", f"{self.name} has no sessions")
+
+    def close_session(self, session: DeviceSession) -> None | Unsupported:
+        return Unsupported("close_session", f"{self.name} has no sessions")
+
+    def reservations(self) -> Sequence[tuple[datetime, datetime]] | Unsupported:
+        return Unsupported("reservations", f"{self.name} takes no reservations")
+
+
+class DeviceProvider(Protocol):
+    """A vendor's devices."""
+
+    def devices(self) -> Sequence[DeviceInfo]:
+        """What there is, without calling the vendor where that can be avoided."""
+        ...
+
+    def open(self, name: str, known: Snapshot | None = None) -> DeviceAdapter:
+        """One of `devices`.
+
+        Args:
+            known: The newest snapshot that the store has of it, which can save a call.
+        """
+        ...

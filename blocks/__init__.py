@@ -1,0 +1,1 @@
+"""Prefect blocks: what a deployment configures."""

@@ -1,0 +1,1 @@
+"""The calibration manager: which qubits to use, by the newest data."""

@@ -1,0 +1,1 @@
+"""Infrastructure: the platform on one machine, and what it is composed of."""

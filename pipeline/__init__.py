@@ -1,0 +1,1 @@
+"""Execution options: error mitigation as decorators of an execution backend."""

@@ -1,0 +1,155 @@
+"""Every error that the platform raises on purpose.
+
+    QCPaaSError
+    ├── InputError                  the request is wrong; nothing was spent
+    │   ├── CircuitError            broken text, unbound parameters, no measurement, too wide
+    │   ├── ObservableError
+    │   ├── ShotsError
+    │   ├── OptionError             unknown, misplaced, misconfigured or not installed
+    │   ├── UnknownDevice
+    │   ├── UnknownJob
+    │   ├── UnknownSnapshot
+    │   └── PackingError            a workload that cannot travel to a worker
+    ├── JobError                    the job ran, and did not end well
+    │   ├── WorkloadError           the user's own code raised
+    │   ├── JobFailed
+    │   └── JobCancelled
+    ├── MitigationError             the data does not support the correction that was asked
+    ├── CalibrationError
+    ├── AdapterError                a device, or the way to it
+    │   ├── DeviceUnavailable       (retryable)
+    │   ├── SubmissionRefused
+    │   ├── ExecutionFailed
+    │   └── UnknownDeviceJob
+    └── PlatformError               the platform itself
+        ├── PlatformUnavailable     (retryable)
+        └── NotReady                asked for too early
+
+``retryable`` says whether the same request can succeed later; the flows' retry condition reads it.
+``exit_code`` is what the ``qcpaas`` command ends with.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class QCPaaSError(Exception):
+    """The root of the tree."""
+
+    retryable: ClassVar[bool] = False
+    exit_code: ClassVar[int] = 1
+
+
+class InputError(QCPaaSError):
+    exit_code = 2
+
+
+class CircuitError(InputError):
+    pass
+
+
+class ObservableError(InputError):
+    pass
+
+
+class ShotsError(InputError):
+    pass
+
+
+class OptionError(InputError):
+    pass
+
+
+class UnknownDevice(InputError):
+    pass
+
+
+class UnknownJob(InputError):
+    pass
+
+
+class UnknownSnapshot(InputError):
+    pass
+
+
+class PackingError(InputError):
+    pass
+
+
+class JobError(QCPaaSError):
+    pass
+
+
+class WorkloadError(JobError):
+    """The user's code raised; ``traceback_text`` starts at the user's own lines."""
+
+    def __init__(self, message: str, traceback_text: str = "") -> None:
+        super().__init__(message)
+        self.traceback_text = traceback_text
+
+
+class JobFailed(JobError):
+    pass
+
+
+class JobCancelled(JobError):
+    exit_code = 130
+
+
+class MitigationError(QCPaaSError):
+    pass
+
+
+class CalibrationError(QCPaaSError):
+    pass
+
+
+class AdapterError(QCPaaSError):
+    exit_code = 4
+
+
+class DeviceUnavailable(AdapterError):
+    retryable = True
+
+
+class SubmissionRefused(AdapterError):
+    pass
+
+
+class ExecutionFailed(AdapterError):
+    pass
+
+
+class UnknownDeviceJob(AdapterError):
+    pass
+
+
+class PlatformError(QCPaaSError):
+    exit_code = 3
+
+
+class PlatformUnavailable(PlatformError):
+    retryable = True
+
+
+class NotReady(PlatformError):
+    pass
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence that names what the caller may have meant, or what there is.
+
+    Matching ignores case, so that ``fakekolkata`` finds ``FakeKolkata``.
+    """
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    close = difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.5)
+    if close:
+        return f"Did you mean {' or '.join(by_folded[match] for match in close)}?"
+    if not by_folded:
+        return "There is none."
+    listed = sorted(by_folded.values())
+    shown = ", ".join(listed[:8])
+    return f"There is {shown}{' and others' if len(listed) > 8 else ''}."

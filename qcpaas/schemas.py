@@ -1,0 +1,334 @@
+"""What crosses a process boundary: jobs on the way in, states and results on the way out."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from qcpaas.errors import OptionError
+
+MAX_SHOTS = 10_000_000
+
+
+class Wire(BaseModel):
+    """Immutable, and strict about names: a misspelt field is an error, never ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# --- what is asked -------------------------------------------------------------------------
+
+
+class OptionSpec(Wire):
+    """One execution option and its settings, as a job names it."""
+
+    name: str
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str | OptionSpec) -> OptionSpec:
+        """Read ``Name`` or ``Name(setting=value, ...)``, values as JSON.
+
+        Raises:
+            OptionError: The text has another form.
+        """
+        import json
+
+        if isinstance(text, OptionSpec):
+            return text
+        match = re.fullmatch(r"\s*([A-Za-z_][\w.]*)\s*(?:\((.*)\))?\s*", text, re.DOTALL)
+        if match is None:
+            raise OptionError(
+                f"option {text!r} cannot be read. Write Name or Name(setting=value, ...)."
+            )
+        name, body = match.groups()
+        # A comma separates settings only when the next word is followed by '='.
+        parts = re.split(r",\s*(?=[A-Za-z_]\w*\s*=)", body) if body and body.strip() else []
+        settings: dict[str, JsonValue] = {}
+        for part in parts:
+            key, equals, value = part.partition("=")
+            if not equals:
+                raise OptionError(f"option {name}: {part.strip()!r} is not of the form key=value.")
+            try:
+                settings[key.strip()] = json.loads(value)
+            except json.JSONDecodeError:
+                settings[key.strip()] = value.strip()
+        return cls(name=name, settings=settings)
+
+
+class CircuitPayload(Wire):
+    """A circuit as text: OpenQASM as the user wrote it, or base64 of Qiskit's QPY."""
+
+    format: Literal["qpy", "qasm2", "qasm3"]
+    text: str
+    name: str = ""
+
+
+class ObservableTerm(Wire):
+    """A Pauli string, rightmost letter on qubit 0, and its real coefficient."""
+
+    pauli: str
+    coefficient: float = 1.0
+
+
+class Observable(Wire):
+    terms: tuple[ObservableTerm, ...] = Field(min_length=1)
+
+
+class CircuitItem(Wire):
+    """One circuit of a batch.
+
+    Attributes:
+        observables: What to measure; ``None`` asks for counts.
+        parameter_values: One row a parameter point, columns in ``circuit.parameters`` order.
+        shots: Overrides the job's.
+        options: Overrides the job's.
+    """
+
+    circuit: CircuitPayload
+    observables: tuple[Observable, ...] | None = None
+    parameter_values: tuple[tuple[float, ...], ...] | None = None
+    shots: int | None = None
+    options: tuple[OptionSpec, ...] | None = None
+
+
+class ExecutionSettings(Wire):
+    """How a job executes, whatever its kind.
+
+    Attributes:
+        backend: Device name, such as ``FakeKolkata``.
+        options: Execution options, outermost first.
+        shots: For each circuit and parameter point.
+        exact: Probabilities in place of samples; simulators and twins only.
+        gate_for_gate: Run the circuit's gates as given on the qubits as numbered, uncompiled.
+        noise_model: Aer noise model as its serialisable dictionary, in place of the twin's own.
+        seed: Root of every random choice; drawn at submission when unset.
+        snapshot_id: Calibration to bind with; the newest when unset.
+    """
+
+    backend: str
+    options: tuple[OptionSpec, ...] = ()
+    shots: int = 4096
+    exact: bool = False
+    gate_for_gate: bool = False
+    noise_model: dict[str, JsonValue] | None = None
+    seed: int = Field(default_factory=lambda: secrets.randbits(31), ge=0)
+    snapshot_id: str | None = None
+
+
+class Requirement(Wire):
+    """An installed distribution that a workload imports."""
+
+    name: str
+    version: str
+
+
+class Bundle(Wire):
+    """A workload's source: its modules by dotted name, and what they need installed."""
+
+    entry: str = Field(pattern=r"^[\w.]+:\w+$")
+    modules: dict[str, str]
+    packages: tuple[str, ...] = ()
+    requirements: tuple[Requirement, ...] = ()
+    python: str = ""
+
+
+def new_job_id() -> str:
+    """A sortable, readable id: ``20261123-101502-5f0c1b``."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+class _Job(Wire):
+    job_id: str = Field(default_factory=new_job_id, pattern=r"^[\w-]{1,64}$")
+    name: str = ""
+    execution: ExecutionSettings
+    repeats: str | None = None  # the job whose manifest this one repeats
+
+
+class CircuitJob(_Job):
+    kind: Literal["circuits"] = "circuits"
+    items: tuple[CircuitItem, ...] = Field(min_length=1)
+
+
+class WorkloadJob(_Job):
+    kind: Literal["workload"] = "workload"
+    bundle: Bundle
+    inputs: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+Job = Annotated[CircuitJob | WorkloadJob, Field(discriminator="kind")]
+
+
+# --- what is answered ----------------------------------------------------------------------
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def finished(self) -> bool:
+        return self in {JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED}
+
+
+class Progress(Wire):
+    """How far a job is: ``done`` of ``total`` steps of ``stage``, with its latest figures."""
+
+    stage: str = ""
+    done: float = 0.0
+    total: float | None = None
+    message: str = ""
+    metrics: dict[str, float] = Field(default_factory=dict)
+    updated_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+
+class ErrorReport(Wire):
+    """An error as it crosses a process boundary; ``type`` is its class in ``qcpaas.errors``."""
+
+    type: str
+    message: str
+    retryable: bool = False
+    traceback_text: str = ""
+
+
+class JobRecord(Wire):
+    """A job's public state."""
+
+    job_id: str
+    kind: str
+    name: str = ""
+    backend: str = ""
+    options: tuple[str, ...] = ()
+    state: JobState
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    progress: Progress = Field(default_factory=Progress)
+    error: ErrorReport | None = None
+    flow_run_id: str | None = None
+
+
+class Estimate(Wire):
+    """What a job will cost and how well it will do, before it runs.
+
+    Attributes:
+        qpu_s: Seconds on the device; ``qpu_s_hi`` is the upper end of its interval.
+        circuits: Circuit executions in one pass, mitigation included.
+        log_esp: Natural log of the expected success probability of the worst circuit.
+        duration_s: Scheduled duration of the longest circuit.
+        method: How the figures were obtained.
+    """
+
+    qpu_s: float
+    qpu_s_hi: float
+    circuits: int
+    shots: int
+    log_esp: float
+    duration_s: float
+    method: str
+
+
+class Diagnostic(Wire):
+    """What an option found out about its own work: fits, norms, factors."""
+
+    option: str
+    figures: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class CalibrationUse(Wire):
+    """The calibration that a circuit was bound with, and the qubits that it chose."""
+
+    device: str
+    snapshot_id: str
+    taken_at: datetime
+    age_s: float
+    physical_qubits: tuple[int, ...]
+    log_fidelity: float | None = None
+    reason: str = ""
+
+
+class ExecutionRecord(Wire):
+    """One submission: what was sent, and what came back before any correction.
+
+    Attributes:
+        circuits: Keys into the manifest's ``circuits``, one a circuit of the submission.
+        parameter_values: For each circuit one row a parameter point.
+        shots: For each circuit; ``None`` where exact probabilities were asked.
+        counts: For each circuit and point, bit string (clbit 0 rightmost) to count or probability.
+        calibration: Index into the manifest's ``calibrations``.
+    """
+
+    index: int
+    circuits: tuple[str, ...]
+    parameter_values: tuple[tuple[tuple[float, ...], ...], ...] = ()
+    shots: tuple[int | None, ...]
+    counts: tuple[tuple[dict[str, float], ...], ...]
+    calibration: int | None = None
+    device_job_id: str
+    seed: int
+    submitted_at: datetime
+    seconds: float
+    qpu_s: float
+
+
+class Manifest(Wire):
+    """Everything that is needed to repeat or to question a result.
+
+    ``job`` holds the circuits as submitted, ``circuits`` each distinct one as executed.
+    """
+
+    job: Job
+    circuits: dict[str, CircuitPayload] = Field(default_factory=dict)
+    executions: tuple[ExecutionRecord, ...] = ()
+    execution_count: int = 0
+    calibrations: tuple[CalibrationUse, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+    versions: dict[str, str] = Field(default_factory=dict)
+    stage_seconds: dict[str, float] = Field(default_factory=dict)
+    estimate: Estimate | None = None
+    spent_qpu_s: float = 0.0
+
+
+class JobResult(Wire):
+    """A finished job's answer: ``value`` is what `qcpaas.values.decode` reads."""
+
+    job_id: str
+    value: JsonValue
+    manifest: Manifest
+
+
+class DeviceInfo(Wire):
+    name: str
+    adapter: str
+    num_qubits: int
+    simulator: bool = False
+    snapshot_id: str | None = None
+    calibrated_at: datetime | None = None
+    description: str = ""
+
+
+class OptionInfo(Wire):
+    """An option as a worker offers it; outer options have the lower rank."""
+
+    name: str
+    rank: int
+    summary: str
+    requires: tuple[str, ...] = ()
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class Environment(Wire):
+    """What a worker has, found by looking from inside its own process."""
+
+    python: str
+    distributions: dict[str, str]
+    options: tuple[OptionInfo, ...] = ()
+    devices: tuple[DeviceInfo, ...] = ()

@@ -1,0 +1,43 @@
+"""What an installation can configure, read from ``QCPAAS_*`` variables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Where the platform keeps its data and where it is reached.
+
+    Attributes:
+        data_dir: Folder of the embedded platform's databases, results and logs.
+        store_url: SQLAlchemy URL of the store; SQLite in ``data_dir`` unless set.
+        api_url: Address of a running platform; unset, the one that ``data_dir`` remembers.
+        token: Credential for that platform.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="QCPAAS_")
+
+    data_dir: Path = Path.home() / ".qcpaas"
+    store_url: str | None = None
+    api_url: str | None = None
+    token: SecretStr | None = None
+
+    @property
+    def resolved_store_url(self) -> str:
+        return self.store_url or f"sqlite:///{self.data_dir.resolve() / 'qcpaas.db'}"
+
+    @property
+    def platform_file(self) -> Path:
+        """Written by a running platform: its addresses, for commands on the same machine."""
+        return self.data_dir / "platform.json"
+
+    @property
+    def resolved_api_url(self) -> str | None:
+        if self.api_url or not self.platform_file.exists():
+            return self.api_url
+        address: str = json.loads(self.platform_file.read_text())["api_url"]
+        return address

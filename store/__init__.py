@@ -1,0 +1,1 @@
+"""The configuration database: devices, calibration snapshots, jobs and results."""

@@ -1,0 +1,1 @@
+"""The stages of a job: estimate, transpile, bind, execute, mitigate."""
