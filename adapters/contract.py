@@ -148,19 +148,19 @@ class DeviceAdapter(ABC):
         """
 
     @abstractmethod
-    def cancel(self, handle: JobHandle) -> None | Unsupported: ...
+    def cancel(self, handle: JobHandle) -> Unsupported | None: ...
 
     def availability(self) -> Availability:
         return Availability(online=True)
 
-    def find_by_token(self, token: str) -> JobHandle | None | Unsupported:
+    def find_by_token(self, token: str) -> JobHandle | Unsupported | None:
         """The device job that was accepted under this token, if there is one."""
         return Unsupported("find_by_token", f"{self.name} cannot search its jobs by token")
 
     def open_session(self) -> DeviceSession | Unsupported:
         return Unsupported("open_session", f"{self.name} has no sessions")
 
-    def close_session(self, session: DeviceSession) -> None | Unsupported:
+    def close_session(self, session: DeviceSession) -> Unsupported | None:
         return Unsupported("close_session", f"{self.name} has no sessions")
 
     def reservations(self) -> Sequence[tuple[datetime, datetime]] | Unsupported:

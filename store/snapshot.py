@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import zlib
 from collections.abc import Iterable
@@ -102,7 +103,7 @@ class Snapshot:
         """
         ordered = sorted(readings, key=lambda reading: reading.key)
         keys = tuple(reading.key for reading in ordered)
-        for before, after in zip(keys, keys[1:], strict=False):
+        for before, after in itertools.pairwise(keys):
             if before == after:
                 raise CalibrationError(f"{device}: {after} is given twice in one snapshot.")
         for reading in ordered:
