@@ -1,0 +1,68 @@
+"""The devices that the platform knows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import Row, Select, select
+
+from qcpaas.schemas import DeviceInfo
+from store.database import Store
+from store.tables import Device, SnapshotPull, table
+
+DEVICE = table(Device)
+PULL = table(SnapshotPull)
+
+
+class Devices:
+    """Registered devices, each with its newest calibration."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def register(self, info: DeviceInfo) -> None:
+        """Add a device, or renew what is known of it; its calibration comes from its pulls."""
+        now = datetime.now(UTC)
+        known = info.model_dump(exclude={"snapshot_id", "calibrated_at"})
+        insert = self._store.insert(DEVICE).values(**known, registered_at=now, updated_at=now)
+        with self._store.write() as connection:
+            connection.execute(
+                insert.on_conflict_do_update(
+                    index_elements=["name"], set_={**known, "updated_at": now}
+                )
+            )
+
+    def get(self, name: str) -> DeviceInfo | None:
+        with self._store.read() as connection:
+            row = connection.execute(_devices().where(DEVICE.c.name == name)).one_or_none()
+        return None if row is None else _info(row)
+
+    def all(self) -> list[DeviceInfo]:
+        """In order of name."""
+        with self._store.read() as connection:
+            rows = connection.execute(_devices().order_by(DEVICE.c.name)).all()
+        return [_info(row) for row in rows]
+
+
+def _devices() -> Select[tuple[object, ...]]:
+    newest = (
+        select(PULL.c.pull_id)
+        .where(PULL.c.device == DEVICE.c.name)
+        .order_by(PULL.c.pulled_at.desc(), PULL.c.pull_id.desc())
+        .limit(1)
+        .correlate(DEVICE)
+        .scalar_subquery()
+    )
+    return select(
+        DEVICE.c.name,
+        DEVICE.c.adapter,
+        DEVICE.c.num_qubits,
+        DEVICE.c.simulator,
+        DEVICE.c.description,
+        PULL.c.content_id.label("snapshot_id"),
+        PULL.c.pulled_at.label("calibrated_at"),
+    ).select_from(DEVICE.outerjoin(PULL, PULL.c.pull_id == newest))
+
+
+def _info(row: Row[tuple[object, ...]]) -> DeviceInfo:
+    return DeviceInfo.model_validate(row._asdict())

@@ -1,0 +1,197 @@
+"""Jobs: what was asked, and how far it is."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, Row, select, update
+
+from qcpaas.errors import UnknownJob
+from qcpaas.schemas import (
+    CircuitJob,
+    ErrorReport,
+    Job,
+    JobRecord,
+    JobState,
+    Progress,
+    WorkloadJob,
+)
+from store.database import Store
+from store.payloads import pack, to_text, unpack
+from store.tables import Job as JobRow
+from store.tables import table
+
+JOB = table(JobRow)
+
+_PUBLIC = [column for column in JOB.c if column.name != "spec"]
+_FINISHED = [state.value for state in JobState if state.finished]
+_SPEC: TypeAdapter[CircuitJob | WorkloadJob] = TypeAdapter(Job)
+
+
+class Jobs:
+    """Jobs by id; each change of state is one statement, so that no two writers can both win."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def create(self, job: CircuitJob | WorkloadJob, flow_run_id: str | None = None) -> JobRecord:
+        """Queue a job.
+
+        A second call with the same job id answers the first one's record, and renews the flow
+        run that it belongs to.
+        """
+        insert = self._store.insert(JOB).values(**_row(job), flow_run_id=flow_run_id)
+        with self._store.write() as connection:
+            connection.execute(insert.on_conflict_do_nothing())
+            if flow_run_id is not None:
+                connection.execute(
+                    update(JOB).where(JOB.c.job_id == job.job_id).values(flow_run_id=flow_run_id)
+                )
+            return _record(connection, job.job_id)
+
+    def start(self, job_id: str) -> JobRecord:
+        """Mark a job as running, from the queue or after a failure.
+
+        A running job stays as it is, and so does a completed or cancelled one: look at the
+        answer's state before working on it.
+        """
+        change = update(JOB).where(
+            JOB.c.job_id == job_id,
+            JOB.c.state.in_([JobState.QUEUED.value, JobState.FAILED.value]),
+        )
+        return self._change(
+            job_id,
+            change.values(
+                state=JobState.RUNNING.value,
+                started_at=datetime.now(UTC),
+                finished_at=None,
+                error=None,
+                progress=to_text(Progress()),
+            ),
+        )
+
+    def report(self, job_id: str, progress: Progress) -> None:
+        """Renew a job's progress; a finished job keeps its last.
+
+        Raises:
+            UnknownJob: There is no such job.
+        """
+        change = update(JOB).where(JOB.c.job_id == job_id, JOB.c.state.not_in(_FINISHED))
+        with self._store.write() as connection:
+            done = connection.execute(change.values(progress=to_text(progress)))
+            if not done.rowcount:
+                _require(connection, job_id)
+
+    def finish(self, job_id: str, state: JobState, error: ErrorReport | None = None) -> JobRecord:
+        """End a job; one that has ended already stays as it is, whoever was first.
+
+        Raises:
+            UnknownJob: There is no such job.
+            ValueError: The state is not a final one.
+        """
+        if not state.finished:
+            raise ValueError(f"job {job_id} cannot finish as {state.value}.")
+        change = update(JOB).where(JOB.c.job_id == job_id, JOB.c.state.not_in(_FINISHED))
+        return self._change(
+            job_id,
+            change.values(
+                state=state.value,
+                finished_at=datetime.now(UTC),
+                error=None if error is None else to_text(error),
+            ),
+        )
+
+    def get(self, job_id: str) -> JobRecord:
+        """A job's public state.
+
+        Raises:
+            UnknownJob: There is no such job; names similar ones, or the newest.
+        """
+        with self._store.read() as connection:
+            return _record(connection, job_id)
+
+    def all(self, limit: int = 50) -> list[JobRecord]:
+        """The newest first."""
+        newest = select(*_PUBLIC).order_by(JOB.c.created_at.desc(), JOB.c.job_id.desc())
+        with self._store.read() as connection:
+            rows = connection.execute(newest.limit(limit)).all()
+        return [_public(row) for row in rows]
+
+    def spec(self, job_id: str) -> CircuitJob | WorkloadJob:
+        """A job as it was submitted.
+
+        Raises:
+            UnknownJob: There is no such job.
+        """
+        with self._store.read() as connection:
+            payload = connection.scalar(select(JOB.c.spec).where(JOB.c.job_id == job_id))
+            if payload is None:
+                raise unknown_job(connection, job_id)
+        return unpack(_SPEC, payload)
+
+    def _change(self, job_id: str, change: Any) -> JobRecord:
+        with self._store.write() as connection:
+            connection.execute(change)
+            return _record(connection, job_id)
+
+
+def unknown_job(connection: Connection, job_id: str) -> UnknownJob:
+    """The error for a job id that is not there, with a hint at what is."""
+    newest = select(JOB.c.job_id).order_by(JOB.c.created_at.desc(), JOB.c.job_id.desc())
+    ids = [str(found) for found in connection.scalars(newest.limit(200))]
+    close = difflib.get_close_matches(job_id, ids, n=3, cutoff=0.8)
+    if close:
+        hint = f"Did you mean {' or '.join(close)}?"
+    elif ids:
+        hint = f"The newest are {', '.join(ids[:5])}; qcpaas jobs lists more."
+    else:
+        hint = "There is none yet; qcpaas run submits one."
+    return UnknownJob(f"there is no job {job_id!r}. {hint}")
+
+
+def _require(connection: Connection, job_id: str) -> None:
+    if connection.scalar(select(JOB.c.job_id).where(JOB.c.job_id == job_id)) is None:
+        raise unknown_job(connection, job_id)
+
+
+def _record(connection: Connection, job_id: str) -> JobRecord:
+    row = connection.execute(select(*_PUBLIC).where(JOB.c.job_id == job_id)).one_or_none()
+    if row is None:
+        raise unknown_job(connection, job_id)
+    return _public(row)
+
+
+def _row(job: CircuitJob | WorkloadJob) -> dict[str, Any]:
+    return {
+        "job_id": job.job_id,
+        "kind": job.kind,
+        "name": job.name,
+        "backend": job.execution.backend,
+        "options": json.dumps([option.name for option in job.execution.options]),
+        "state": JobState.QUEUED.value,
+        "created_at": datetime.now(UTC),
+        "progress": to_text(Progress()),
+        "spec": pack(job),
+    }
+
+
+def _public(row: Row[Any]) -> JobRecord:
+    error = None if row.error is None else ErrorReport.model_validate_json(row.error)
+    return JobRecord(
+        job_id=row.job_id,
+        kind=row.kind,
+        name=row.name,
+        backend=row.backend,
+        options=tuple(json.loads(row.options)),
+        state=JobState(row.state),
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        progress=Progress.model_validate_json(row.progress),
+        error=error,
+        flow_run_id=row.flow_run_id,
+    )

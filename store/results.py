@@ -1,0 +1,176 @@
+"""Results: what a job answered, and everything that it executed to find out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BindParameter, Connection, bindparam, func, select
+from sqlalchemy.exc import IntegrityError
+
+from qcpaas.errors import NotReady
+from qcpaas.schemas import CircuitPayload, ExecutionRecord, JobResult, JobState
+from store.database import Store
+from store.jobs import JOB, unknown_job
+from store.payloads import pack, unpack
+from store.tables import ExecutedCircuit, Execution, Result, table
+
+RESULT = table(Result)
+EXECUTION = table(Execution)
+CIRCUIT = table(ExecutedCircuit)
+
+_OF_JOB: BindParameter[str] = bindparam("of_job")
+_CIRCUITS = select(CIRCUIT.c.key, CIRCUIT.c.payload).where(CIRCUIT.c.job_id == _OF_JOB)
+_EXECUTIONS = (
+    select(EXECUTION.c.payload).where(EXECUTION.c.job_id == _OF_JOB).order_by(EXECUTION.c.index)
+)
+_COUNT = select(func.count()).select_from(EXECUTION).where(EXECUTION.c.job_id == _OF_JOB)
+_KNOWN_KEYS = select(CIRCUIT.c.key).where(
+    CIRCUIT.c.job_id == _OF_JOB, CIRCUIT.c.key.in_(bindparam("named", expanding=True))
+)
+
+
+class Results:
+    """Results by job id; executions are kept as they happen, before the result exists."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        # Built once: building a statement costs as much as running it.
+        self._add_execution = store.insert(EXECUTION).on_conflict_do_nothing()
+        self._add_circuit = store.insert(CIRCUIT).on_conflict_do_nothing()
+        insert = store.insert(RESULT)
+        self._put_result = insert.on_conflict_do_update(
+            index_elements=["job_id"],
+            set_={"payload": insert.excluded.payload, "saved_at": insert.excluded.saved_at},
+        )
+
+    def append(
+        self,
+        job_id: str,
+        circuits: Mapping[str, CircuitPayload],
+        executions: Sequence[ExecutionRecord],
+    ) -> None:
+        """Keep executions and the circuits that they name, in one transaction.
+
+        What is already there, by the execution's index and the circuit's key, stays as it is.
+
+        Raises:
+            UnknownJob: There is no such job.
+        """
+        with self._write(job_id) as connection:
+            self._append(connection, job_id, circuits, executions)
+
+    def save(self, result: JobResult) -> None:
+        """Keep a job's value and manifest, in place of an earlier one.
+
+        Executions and circuits in the manifest are added to those that `append` kept.
+
+        Raises:
+            UnknownJob: There is no such job.
+        """
+        manifest = result.manifest
+        slim = manifest.model_copy(update={"circuits": {}, "executions": ()})
+        row = {
+            "job_id": result.job_id,
+            "saved_at": datetime.now(UTC),
+            "payload": pack(result.model_copy(update={"manifest": slim})),
+        }
+        with self._write(result.job_id) as connection:
+            self._append(connection, result.job_id, manifest.circuits, manifest.executions)
+            connection.execute(self._put_result, row)
+
+    def load(self, job_id: str, executions: bool = True) -> JobResult:
+        """A finished job's result.
+
+        Args:
+            executions: Whether to read the executions and their circuits too; their number is
+                known either way.
+
+        Raises:
+            UnknownJob: There is no such job.
+            NotReady: It is unfinished, or ended without a result.
+        """
+        query = (
+            select(JOB.c.state, RESULT.c.payload)
+            .select_from(JOB.outerjoin(RESULT, RESULT.c.job_id == JOB.c.job_id))
+            .where(JOB.c.job_id == job_id)
+        )
+        with self._store.read() as connection:
+            row = connection.execute(query).one_or_none()
+            if row is None:
+                raise unknown_job(connection, job_id)
+            if not JobState(row.state).finished:
+                raise NotReady(f"job {job_id} is {row.state}. Ask again when it has finished.")
+            if row.payload is None:
+                raise NotReady(f"job {job_id} {row.state} without a result; see qcpaas job.")
+            result = unpack(JobResult, row.payload)
+            count = connection.scalar(_COUNT, {"of_job": job_id}) or 0
+            joined = _joined(connection, result) if executions else {}
+        manifest = result.manifest
+        joined["execution_count"] = max(manifest.execution_count, count)
+        return result.model_copy(update={"manifest": manifest.model_copy(update=joined)})
+
+    def executions(self, job_id: str) -> tuple[ExecutionRecord, ...]:
+        """What a job has executed so far, in order of index."""
+        with self._store.read() as connection:
+            return _executions(connection, job_id)
+
+    @contextmanager
+    def _write(self, job_id: str) -> Iterator[Connection]:
+        try:
+            with self._store.write() as connection:
+                yield connection
+        except IntegrityError as error:  # the one constraint that data can break: the job's id
+            with self._store.read() as connection:
+                raise unknown_job(connection, job_id) from error
+
+    def _append(
+        self,
+        connection: Connection,
+        job_id: str,
+        circuits: Mapping[str, CircuitPayload],
+        executions: Sequence[ExecutionRecord],
+    ) -> None:
+        if circuits:
+            named = {"of_job": job_id, "named": list(circuits)}
+            known = set(connection.scalars(_KNOWN_KEYS, named))
+            new = [key for key in circuits if key not in known]
+            if new:
+                connection.execute(
+                    self._add_circuit,
+                    [{"job_id": job_id, "key": key, "payload": pack(circuits[key])} for key in new],
+                )
+        if executions:
+            connection.execute(
+                self._add_execution, [_execution_row(job_id, record) for record in executions]
+            )
+
+
+def _joined(connection: Connection, result: JobResult) -> dict[str, Any]:
+    """The manifest's fields that live in tables of their own."""
+    of_job = {"of_job": result.job_id}
+    # Executions first: whatever is appended meanwhile, each circuit that they name is there.
+    records = _executions(connection, result.job_id)
+    rows = connection.execute(_CIRCUITS, of_job)
+    return {
+        "executions": records,
+        "circuits": {row.key: unpack(CircuitPayload, row.payload) for row in rows},
+    }
+
+
+def _executions(connection: Connection, job_id: str) -> tuple[ExecutionRecord, ...]:
+    payloads = connection.scalars(_EXECUTIONS, {"of_job": job_id})
+    return tuple(unpack(ExecutionRecord, payload) for payload in payloads)
+
+
+def _execution_row(job_id: str, record: ExecutionRecord) -> dict[str, Any]:
+    return {
+        "job_id": job_id,
+        "index": record.index,
+        "device_job_id": record.device_job_id,
+        "submitted_at": record.submitted_at,
+        "qpu_s": record.qpu_s,
+        "payload": pack(record),
+    }
