@@ -21,6 +21,7 @@ from qiskit.circuit import (
 )
 from qiskit.circuit.classical import expr
 from qiskit.circuit.library import Initialize, PermutationGate, StatePreparation, UnitaryGate
+from qiskit.exceptions import QiskitError
 
 # Their parameters say everything, and their definitions are slow to synthesise.
 _DEFINED_BY_PARAMETERS = (UnitaryGate, Initialize, StatePreparation, PermutationGate)
@@ -116,8 +117,7 @@ def _value(value: Any, circuit: QuantumCircuit) -> str:  # noqa: PLR0911  one li
     if type(value) is float:
         return repr(value)
     if isinstance(value, ParameterExpression):
-        # Parsing depends on the text alone, which names parameters and prints floats in full.
-        return str(value) if value.parameters else repr(_plain(value.numeric()))
+        return _parameter(value)
     if isinstance(value, np.ndarray):
         digest = hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16)
         return f"{value.dtype} {value.shape} {digest.hexdigest()}"
@@ -132,6 +132,37 @@ def _value(value: Any, circuit: QuantumCircuit) -> str:  # noqa: PLR0911  one li
     if isinstance(value, list | tuple):
         return f"[{','.join([_value(item, circuit) for item in value])}]"
     return repr(_plain(value))
+
+
+def _parameter(value: ParameterExpression) -> str:
+    """Equal for expressions of equal names and equal value.
+
+    An expression is told by its value at one point that the names fix, to 12 digits: the text
+    that Qiskit 2.1 prints is ambiguous (``b**1/b``) and at times another expression's, and the
+    same sum can come back from QPY in another order.
+    """
+    if isinstance(value, Parameter):
+        return f"parameter {value.name!r}"
+    if not value.parameters:
+        return repr(_plain(value.numeric()))
+    names = sorted(parameter.name for parameter in value.parameters)
+    try:
+        bound = value.bind({parameter: _point(parameter.name) for parameter in value.parameters})
+        figures = [f"{part:.12g}" for part in _rounded(complex(bound))]
+    except (QiskitError, ArithmeticError, TypeError, ValueError):
+        figures = [str(value)]  # outside its domain at this point
+    return f"expression {names} {figures}"
+
+
+def _point(name: str) -> float:
+    """A number in (0.3, 0.9), the same for a name in every process."""
+    digest = hashlib.blake2b(name.encode(), digest_size=6).digest()
+    return 0.3 + 0.6 * int.from_bytes(digest, "big") / 2**48
+
+
+def _rounded(value: complex) -> tuple[float, float]:
+    """Angles below 1e-12 are rounding; adding zero removes its sign."""
+    return round(value.real, 12) + 0.0, round(value.imag, 12) + 0.0
 
 
 def _plain(value: Any) -> Any:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import io
 import re
-import struct
 import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from qiskit import QuantumCircuit, qasm2, qasm3, qpy
+from qiskit import QuantumCircuit, qasm2, qasm3
 from qiskit.exceptions import QiskitError
 
+from qcpaas.circuit_bytes import QPY_MAGIC, from_bytes, to_bytes, told
 from qcpaas.circuit_key import circuit_key
 from qcpaas.errors import CircuitError, InputError
 from qcpaas.observables import from_operator, parse_observable, to_operator
@@ -32,19 +33,15 @@ __all__ = [
 ]
 
 MAX_QPY_BYTES = 256 * 2**20  # a compressed payload may claim to be far larger than it is
-_QPY_MAGIC = b"QISKIT"
 _COMMENTS = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _HEADER = re.compile(r"\s*OPENQASM\s*(\d+(?:\.\d+)?)")
-_QPY_ERRORS = (QiskitError, struct.error, ValueError, KeyError, IndexError, TypeError, EOFError)
 # Qiskit's importer lets Python's own errors through, such as a division by zero in an angle.
 _TEXT_ERRORS = (QiskitError, ArithmeticError, LookupError, ValueError, TypeError, AttributeError)
 
 
 def to_payload(circuit: QuantumCircuit) -> CircuitPayload:
     """The circuit as it travels: base64 of compressed QPY."""
-    file = io.BytesIO()
-    qpy.dump(circuit, file)
-    packed = base64.b64encode(zlib.compress(file.getvalue(), 6)).decode("ascii")
+    packed = base64.b64encode(zlib.compress(to_bytes(circuit), 6)).decode("ascii")
     return CircuitPayload(format="qpy", text=packed, name=circuit.name)
 
 
@@ -58,7 +55,7 @@ def from_payload(payload: CircuitPayload) -> QuantumCircuit:
         CircuitError: The text cannot be read; says at which line, and what the parser found.
     """
     if payload.format == "qpy":
-        circuit = _from_qpy(_unpacked(payload.text))
+        circuit = from_bytes(_unpacked(payload.text))
     else:
         _check_version(payload.text, payload.format)
         circuit = _from_text(payload.text, payload.format)
@@ -78,8 +75,8 @@ def load_circuit(path: str | Path) -> CircuitPayload:
     """
     path = Path(path)
     data = _file_bytes(path)
-    if data.startswith(_QPY_MAGIC):
-        return to_payload(_from_qpy(data, str(path)))
+    if data.startswith(QPY_MAGIC):
+        return to_payload(from_bytes(data, str(path)))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -188,7 +185,7 @@ def _unpacked(text: str) -> bytes:
     """The QPY bytes of a payload; plain base64 of QPY is taken too."""
     try:
         data = base64.b64decode(text, validate=True)
-        if data.startswith(_QPY_MAGIC):
+        if data.startswith(QPY_MAGIC):
             return data
         inflate = zlib.decompressobj()
         data = inflate.decompress(data, MAX_QPY_BYTES)
@@ -200,19 +197,6 @@ def _unpacked(text: str) -> bytes:
     if inflate.unconsumed_tail:
         raise CircuitError(f"the circuit unpacks to more than {MAX_QPY_BYTES // 2**20} MiB")
     return data
-
-
-def _from_qpy(data: bytes, source: str = "the payload") -> QuantumCircuit:
-    try:
-        circuits = qpy.load(io.BytesIO(data))
-    except _QPY_ERRORS as error:
-        raise CircuitError(
-            f"{source} is not QPY that this Qiskit can read: {_told(error)}. Write it with "
-            "qiskit.qpy.dump of this or an older version, or send OpenQASM."
-        ) from None
-    if len(circuits) != 1:
-        raise CircuitError(f"{source} holds {len(circuits)} circuits. Send them one by one.")
-    return circuits[0]
 
 
 def _version(text: str, path: Path) -> str:
@@ -267,7 +251,7 @@ def _read(
             warnings.simplefilter("ignore")
             return load(text)
     except _TEXT_ERRORS as error:
-        raise CircuitError(_text_complaint(_told(error), text, language, source)) from None
+        raise CircuitError(_text_complaint(told(error), text, language, source)) from None
     except RecursionError:
         raise CircuitError(f"{language} text {source} is nested too deeply") from None
 
@@ -281,7 +265,9 @@ def _load_qasm3(text: str) -> QuantumCircuit:
             "Install it, or send OpenQASM 2 or QPY."
         ) from None
     try:
-        return qasm3.loads(text)
+        # The parser also prints its first complaint to the standard error stream.
+        with contextlib.redirect_stderr(io.StringIO()):
+            return qasm3.loads(text)
     except QASM3ParsingError as error:
         # The parser raises without a message; the token that it stopped at is on the cause.
         cause = error.__cause__.args[0] if error.__cause__ and error.__cause__.args else None
@@ -292,14 +278,10 @@ def _load_qasm3(text: str) -> QuantumCircuit:
         raise ValueError(f"{token.line},{token.column}: unexpected {found}") from None
 
 
-def _told(error: BaseException) -> str:
-    message = getattr(error, "message", None) or str(error) or type(error).__name__
-    return str(message).strip().rstrip(".")
-
-
 def _text_complaint(message: str, text: str, language: str, source: str) -> str:
     """The parser's own message, and the line of the text that it points at."""
     message = re.sub(r"^<input>:", "", message)
+    message = re.sub(r"^L(\d+):C(\d+):", r"\1,\2:", message)
     place = f" ({source})" if source else ""
     found = re.match(r"(\d+),(\d+):\s*(.*)", message, re.DOTALL)
     if found is None:

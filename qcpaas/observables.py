@@ -11,11 +11,7 @@ from qcpaas.errors import ObservableError
 from qcpaas.schemas import Observable, ObservableTerm
 
 _EXAMPLE = "Write Pauli strings with real factors, such as 'ZZ' or '0.5*ZZ + 0.2*XI - 1.0*II'."
-_TERM = re.compile(
-    r"\s*(?P<sign>[+-])?\s*"
-    r"(?:(?P<factor>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*\*?\s*)?"
-    r"(?P<pauli>[IXYZ]+)\s*(?=[+-]|$)"
-)
+_FACTOR = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 
 
 def parse_observable(text: str) -> Observable:
@@ -28,15 +24,26 @@ def parse_observable(text: str) -> Observable:
         raise ObservableError(f"the observable is empty. {_EXAMPLE}")
     terms: list[ObservableTerm] = []
     position = 0
-    while position < len(text):
-        match = _TERM.match(text, position)
-        if match is None or (terms and match["sign"] is None):
-            raise ObservableError(_complaint(text, position))
-        factor = float(match["factor"] or 1.0) * (-1.0 if match["sign"] == "-" else 1.0)
-        if not np.isfinite(factor):
-            raise ObservableError(f"observable {text!r}: the factor {match['factor']} is too large")
-        terms.append(ObservableTerm(pauli=match["pauli"], coefficient=factor))
+
+    def take(pattern: str) -> str:
+        nonlocal position
+        match = re.compile(rf"\s*({pattern})").match(text, position)
+        if match is None:
+            return ""
         position = match.end()
+        return match[1]
+
+    while text[position:].strip():
+        sign = take(r"[+-]")
+        factor = take(_FACTOR) if sign or not terms else ""
+        star = take(r"\*") if factor else ""
+        pauli = take("[IXYZ]+") if sign or not terms else ""
+        if not pauli:
+            raise ObservableError(_complaint(text, position, constant=bool(factor and not star)))
+        value = float(f"{sign}{factor or 1}")
+        if not np.isfinite(value):
+            raise ObservableError(f"observable {text!r}: the factor {factor} is too large")
+        terms.append(ObservableTerm(pauli=pauli, coefficient=value))
     observable = Observable(terms=tuple(terms))
     _width(observable)
     return observable
@@ -103,19 +110,16 @@ def _width(observable: Observable) -> int:
     return len(first)
 
 
-def _complaint(text: str, position: int) -> str:
-    """Says what stands where the next term should, and how it should look."""
-    rest = text[position:]
-    number = re.match(r"\s*[+-]?\s*[\d.]+(?:[eE][+-]?\d+)?\s*(?:[+-]|$)", rest)
-    if number is not None and re.search(r"\d", number.group()):
+def _complaint(text: str, position: int, *, constant: bool) -> str:
+    """Says what stands where a term should go on, and how it should look."""
+    position += len(text[position:]) - len(text[position:].lstrip())
+    found = repr(text[position]) if position < len(text) else "the end"
+    if constant and found in {"'+'", "'-'", "the end"}:
         return (
-            f"observable {text!r}: the number at position {position + 1} stands without a Pauli "
-            f"string. Write a constant with identities, such as 1.0*II. {_EXAMPLE}"
+            f"observable {text!r}: a number stands without a Pauli string before {found} at "
+            f"position {position + 1}. Write a constant with identities, such as 1.0*II."
         )
-    bad = re.compile(r"[^\s+\-*\d.eEIXYZ]").search(text, position)
-    where = bad.start() if bad else position + len(rest) - len(rest.lstrip())
-    found = repr(text[where]) if where < len(text) else "the end"
-    return f"observable {text!r}: found {found} at position {where + 1}. {_EXAMPLE}"
+    return f"observable {text!r}: found {found} at position {position + 1}. {_EXAMPLE}"
 
 
 def _count(number: int, noun: str) -> str:
