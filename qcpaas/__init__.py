@@ -1,0 +1,135 @@
+"""QCPaaS: the open runtime platform for hybrid quantum-classical jobs, seen from its users.
+
+The names below are imported when they are first used, so that ``import qcpaas`` is quick.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qcpaas.errors import (
+        AdapterError,
+        CalibrationError,
+        CircuitError,
+        DeviceUnavailable,
+        ExecutionFailed,
+        InputError,
+        JobCancelled,
+        JobError,
+        JobFailed,
+        MitigationError,
+        NotReady,
+        ObservableError,
+        OptionError,
+        PackingError,
+        PlatformError,
+        PlatformUnavailable,
+        QCPaaSError,
+        ShotsError,
+        SubmissionRefused,
+        UnknownDevice,
+        UnknownDeviceJob,
+        UnknownJob,
+        UnknownSnapshot,
+        WorkloadError,
+    )
+    from qcpaas.execution import (
+        Counts,
+        EnrichedExecutionBackend,
+        ExecutionBackend,
+        ExpectationValues,
+        Experiment,
+        OptionSettings,
+        PlanContext,
+    )
+    from qcpaas.jobs import RuntimeJob
+    from qcpaas.primitives import Estimator, Sampler
+    from qcpaas.provider import RuntimeProvider
+    from qcpaas.schemas import JobState, Manifest, OptionSpec, Progress
+    from qcpaas.settings import Settings
+    from qcpaas.worker import RuntimeWorkerBase
+
+__all__ = [
+    "AdapterError",
+    "CalibrationError",
+    "CircuitError",
+    "Counts",
+    "DeviceUnavailable",
+    "EnrichedExecutionBackend",
+    "Estimator",
+    "ExecutionBackend",
+    "ExecutionFailed",
+    "ExpectationValues",
+    "Experiment",
+    "InputError",
+    "JobCancelled",
+    "JobError",
+    "JobFailed",
+    "JobState",
+    "Manifest",
+    "MitigationError",
+    "NotReady",
+    "ObservableError",
+    "OptionError",
+    "OptionSettings",
+    "OptionSpec",
+    "PackingError",
+    "PlanContext",
+    "PlatformError",
+    "PlatformUnavailable",
+    "Progress",
+    "QCPaaSError",
+    "RuntimeJob",
+    "RuntimeProvider",
+    "RuntimeWorkerBase",
+    "Sampler",
+    "Settings",
+    "ShotsError",
+    "SubmissionRefused",
+    "UnknownDevice",
+    "UnknownDeviceJob",
+    "UnknownJob",
+    "UnknownSnapshot",
+    "WorkloadError",
+    "__version__",
+]
+
+# Where each name lives; the others are errors.
+_HOMES = {
+    "Counts": "execution",
+    "EnrichedExecutionBackend": "execution",
+    "Estimator": "primitives",
+    "ExecutionBackend": "execution",
+    "ExpectationValues": "execution",
+    "Experiment": "execution",
+    "JobState": "schemas",
+    "Manifest": "schemas",
+    "OptionSettings": "execution",
+    "OptionSpec": "schemas",
+    "PlanContext": "execution",
+    "Progress": "schemas",
+    "RuntimeJob": "jobs",
+    "RuntimeProvider": "provider",
+    "RuntimeWorkerBase": "worker",
+    "Sampler": "primitives",
+    "Settings": "settings",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("qcpaas")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,0 +1,250 @@
+"""What can be refused before a job is scheduled: small pure functions, for client and platform."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import math
+import platform
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from qcpaas.errors import (
+    CircuitError,
+    InputError,
+    OptionError,
+    PackingError,
+    ShotsError,
+    UnknownDevice,
+    nearest,
+)
+from qcpaas.schemas import (
+    MAX_SHOTS,
+    Bundle,
+    CircuitJob,
+    DeviceInfo,
+    Environment,
+    OptionInfo,
+    OptionSpec,
+    WorkloadJob,
+)
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from qcpaas.worker import RuntimeWorkerBase
+
+
+def check_job(job: CircuitJob | WorkloadJob, environment: Environment) -> None:
+    """Refuse a job that the workers cannot run.
+
+    Raises:
+        InputError: The subclass says what is wrong; nothing was spent.
+    """
+    execution = job.execution
+    device = check_device(execution.backend, environment.devices)
+    if not execution.exact:
+        check_shots(execution.shots)
+    own = bundle_classes(job.bundle) if isinstance(job, WorkloadJob) else frozenset()
+    check_options(execution.options, environment, own)
+    if isinstance(job, WorkloadJob):
+        lacking = missing(job.bundle, environment)
+        if lacking:
+            raise PackingError(" ".join(lacking))
+        return
+    for item in job.items:
+        if item.options is not None:
+            check_options(item.options, environment)
+        if item.shots is not None:
+            check_shots(item.shots)
+    check_circuits(job, device)
+
+
+def check_device(name: str, devices: Sequence[DeviceInfo]) -> DeviceInfo:
+    """Find a device by name.
+
+    Raises:
+        UnknownDevice: There is none of that name, or no name was given.
+    """
+    known = {device.name: device for device in devices}
+    if name in known:
+        return known[name]
+    if not name:
+        raise UnknownDevice(
+            f"no device was named. Set backend_name or give a backend. {nearest(name, known)}"
+        )
+    raise UnknownDevice(f"there is no device {name!r}. {nearest(name, known)}")
+
+
+def check_shots(shots: int) -> None:
+    """Raises `ShotsError` unless ``1 <= shots <= MAX_SHOTS``."""
+    if not 1 <= shots <= MAX_SHOTS:
+        raise ShotsError(
+            f"{shots} shots were asked for; between 1 and {MAX_SHOTS:,} can be run. "
+            "Give a number in that range, or ask for exact values on a simulator."
+        )
+
+
+def check_options(
+    options: Sequence[OptionSpec], environment: Environment, own: Collection[str] = ()
+) -> None:
+    """Check names, settings, packages and order of a stack of options, outermost first.
+
+    Args:
+        own: Classes that the workload brings along, which may be options themselves.
+
+    Raises:
+        OptionError: Unknown, misconfigured, misplaced or not installed.
+    """
+    known = {option.name: option for option in environment.options}
+    above: OptionInfo | None = None
+    for spec in options:
+        if spec.name not in known:
+            if spec.name in own:
+                continue
+            names = [*known, *own] if own else known
+            raise OptionError(f"there is no option {spec.name!r}. {nearest(spec.name, names)}")
+        info = known[spec.name]
+        _check_settings(spec, info)
+        _check_packages(info, environment)
+        if above is not None and info.rank < above.rank:
+            raise OptionError(
+                f"option {info.name} (rank {info.rank}) stands inside {above.name} "
+                f"(rank {above.rank}); the outer option has the lower rank. "
+                f"Name {info.name} before {above.name}."
+            )
+        above = info
+
+
+def _check_settings(spec: OptionSpec, info: OptionInfo) -> None:
+    known = info.settings.get("properties")
+    if known is None and spec.settings and not info.settings:
+        raise OptionError(f"option {info.name} has no settings; found {', '.join(spec.settings)}.")
+    for name in spec.settings:
+        if isinstance(known, Mapping) and name not in known:
+            raise OptionError(f"option {info.name} has no setting {name!r}. {nearest(name, known)}")
+
+
+def _check_packages(info: OptionInfo, environment: Environment) -> None:
+    installed = {_canonical(name) for name in environment.distributions}
+    absent = [name for name in info.requires if _canonical(name) not in installed]
+    if absent:
+        raise OptionError(
+            f"option {info.name} needs {', '.join(absent)}, which the worker does not have. "
+            "Install it there, or leave the option out."
+        )
+
+
+def check_circuits(job: CircuitJob, device: DeviceInfo) -> None:
+    """Read every circuit and observable of a job, and compare them with the device.
+
+    Raises:
+        CircuitError: Broken text, unbound parameters, no measurement where counts are asked,
+            values of the wrong shape, or too many qubits.
+        ObservableError: An observable does not fit its circuit.
+    """
+    from qcpaas.circuits import check_runnable, from_payload
+    from qcpaas.observables import to_operator
+
+    for item in job.items:
+        circuit = from_payload(item.circuit)
+        rows = item.parameter_values
+        shape = None if rows is None else (len(rows), len(rows[0]) if rows else 0)
+        if rows and len({len(row) for row in rows}) > 1:
+            raise CircuitError(f"circuit {circuit.name}: rows of parameter values differ in length")
+        check_runnable(circuit, counts=item.observables is None, parameter_shape=shape)
+        for observable in item.observables or ():
+            to_operator(observable, circuit.num_qubits, circuit.name)
+        if circuit.num_qubits > device.num_qubits:
+            raise CircuitError(
+                f"circuit {circuit.name} needs {circuit.num_qubits} qubits; {device.name} has "
+                f"{device.num_qubits}. Choose a larger device or cut the circuit."
+            )
+
+
+def missing(bundle: Bundle, environment: Environment) -> list[str]:
+    """What a worker lacks to run a bundle, one sentence each; empty where nothing is lacking."""
+    installed = {_canonical(name): version for name, version in environment.distributions.items()}
+    lacking: list[str] = []
+    here, there = _minor(bundle.python or platform.python_version()), _minor(environment.python)
+    if here != there:
+        lacking.append(
+            f"the workload was packed under Python {here}; the worker runs {there}. "
+            f"Submit it from Python {there}."
+        )
+    for requirement in bundle.requirements:
+        version = installed.get(_canonical(requirement.name))
+        if version is None:
+            lacking.append(
+                f"the workload imports {requirement.name} {requirement.version}, which the worker "
+                "does not have. Install it there, or do without it."
+            )
+        elif _minor(version) != _minor(requirement.version):
+            lacking.append(
+                f"the workload was packed with {requirement.name} {requirement.version}; the "
+                f"worker has {version}. Install {requirement.name} {version} here, or "
+                f"{requirement.version} there."
+            )
+    return lacking
+
+
+def check_inputs(
+    worker_class: type[RuntimeWorkerBase], inputs: Mapping[str, Any]
+) -> dict[str, JsonValue]:
+    """The inputs as they travel.
+
+    Raises:
+        InputError: One is not JSON, or they do not fit the signature of ``run``.
+    """
+    signature = inspect.signature(worker_class.run)
+    parameters = list(signature.parameters.values())[1:]
+    name = worker_class.__name__
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    named = {p.name: p for p in parameters if p.kind in {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY}}
+    for key in inputs:
+        if key not in named and not takes_any:
+            raise InputError(f"{name}.run() has no input {key!r}. {nearest(key, named)}")
+    absent = [p.name for p in named.values() if p.default is p.empty and p.name not in inputs]
+    if absent:
+        raise InputError(f"{name}.run() needs {_listed(absent)}. Give a value for each.")
+    return {key: _as_json(value, f"input {key!r}") for key, value in inputs.items()}
+
+
+def _as_json(value: Any, where: str) -> JsonValue:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    if isinstance(value, list | tuple):
+        return [_as_json(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _as_json(item, f"{where}[{key!r}]") for key, item in value.items()}
+    found = f"is {value}" if isinstance(value, float) else f"is of type {type(value).__name__}"
+    if isinstance(value, Mapping):
+        found = "has keys that are not strings"
+    hint = " Pass value.tolist()." if hasattr(value, "tolist") else ""
+    raise InputError(
+        f"{where} {found}; inputs travel as JSON: finite numbers, strings, lists and "
+        f"dictionaries.{hint}"
+    )
+
+
+def bundle_classes(bundle: Bundle) -> frozenset[str]:
+    """Names of all classes that a bundle's modules define at their top level."""
+    trees = (ast.parse(source) for source in bundle.modules.values())
+    return frozenset(
+        node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names)
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])

@@ -1,0 +1,118 @@
+"""Circuits, observables and parameter values, as users hold them, to the items of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from qcpaas.errors import InputError
+from qcpaas.schemas import CircuitItem, CircuitPayload, Observable, OptionSpec
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+    from qiskit.quantum_info import SparsePauliOp
+
+    CircuitLike: TypeAlias = QuantumCircuit | CircuitPayload | CircuitItem | Path
+    ObservableLike: TypeAlias = SparsePauliOp | Observable | str
+    OptionLike: TypeAlias = str | OptionSpec
+
+
+def circuit_items(
+    circuits: CircuitLike | Sequence[CircuitLike],
+    observables: ObservableLike | Sequence[Any] | None = None,
+    parameter_values: Any = None,
+    circuit_options: Sequence[Sequence[OptionLike] | None] | None = None,
+    circuit_shots: Sequence[int | None] | None = None,
+) -> tuple[CircuitItem, ...]:
+    """One item a circuit.
+
+    Args:
+        circuits: One or several; a `CircuitItem` stands as it is, a path is read.
+        observables: One, or a list for all circuits, or a list of lists, one a circuit. ``None``
+            asks for counts.
+        parameter_values: For one circuit shape ``(points, parameters)`` or ``(parameters,)``; for
+            several a list of such arrays, or ``None`` for a circuit without parameters.
+        circuit_options: For each circuit its own options, or ``None`` for the job's.
+        circuit_shots: For each circuit its own shots, or ``None`` for the job's.
+
+    Raises:
+        InputError: There is no circuit, or a list has another length than the circuits.
+    """
+    several = isinstance(circuits, list | tuple)
+    listed: list[Any] = list(circuits) if isinstance(circuits, list | tuple) else [circuits]
+    if not listed:
+        raise InputError("there is no circuit to run. Give at least one.")
+    count = len(listed)
+    values = _each("parameter_values", parameter_values if several else [parameter_values], count)
+    options = _each("circuit_options", circuit_options, count)
+    shots = _each("circuit_shots", circuit_shots, count)
+    wanted = _observables(observables, count)
+    return tuple(
+        circuit
+        if isinstance(circuit, CircuitItem)
+        else CircuitItem(
+            circuit=_payload(circuit),
+            observables=wanted[index],
+            parameter_values=_rows(values[index]),
+            shots=shots[index],
+            options=None
+            if options[index] is None
+            else tuple(OptionSpec.parse(option) for option in options[index]),
+        )
+        for index, circuit in enumerate(listed)
+    )
+
+
+def _each(name: str, values: Sequence[Any] | None, count: int) -> list[Any]:
+    if values is None:
+        return [None] * count
+    if len(values) != count:
+        raise InputError(f"{name} has {len(values)} entries for {count} circuits. Give one each.")
+    return list(values)
+
+
+def _payload(circuit: Any) -> CircuitPayload:
+    from qcpaas.circuits import load_circuit, to_payload
+
+    if isinstance(circuit, CircuitPayload):
+        return circuit
+    return load_circuit(circuit) if isinstance(circuit, Path) else to_payload(circuit)
+
+
+def _observables(observables: Any, count: int) -> list[tuple[Observable, ...] | None]:
+    if observables is None:
+        return [None] * count
+    if not isinstance(observables, list | tuple):
+        return [(_observable(observables),)] * count
+    if any(isinstance(entry, list | tuple) for entry in observables):
+        return [
+            tuple(_observable(one) for one in entry)
+            if isinstance(entry, list | tuple)
+            else (_observable(entry),)
+            for entry in _each("observables", observables, count)
+        ]
+    return [tuple(_observable(one) for one in observables)] * count
+
+
+def _observable(observable: Any) -> Observable:
+    from qcpaas.observables import from_operator, parse_observable
+
+    if isinstance(observable, Observable):
+        return observable
+    return (
+        parse_observable(observable) if isinstance(observable, str) else from_operator(observable)
+    )
+
+
+def _rows(values: Any) -> tuple[tuple[float, ...], ...] | None:
+    if values is None:
+        return None
+    import numpy as np
+
+    array = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    if array.ndim != 2:
+        raise InputError(
+            f"parameter values have shape {array.shape}; give (points, parameters) a circuit."
+        )
+    return tuple(tuple(map(float, row)) for row in array)

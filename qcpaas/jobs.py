@@ -1,0 +1,101 @@
+"""A handle on a submitted job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from qcpaas.errors import NotReady, PlatformUnavailable
+from qcpaas.schemas import JobRecord, JobState, Manifest, Progress
+
+if TYPE_CHECKING:
+    from qcpaas.transport import Transport
+
+_FIRST_POLL_S = 0.1
+_LAST_POLL_S = 2.0
+_OUTAGE_S = 60.0
+
+
+class RuntimeJob:
+    """A job on a platform, found by its id; it needs nothing of the process that submitted it."""
+
+    def __init__(self, job_id: str, transport: Transport) -> None:
+        self.job_id = job_id
+        self._transport = transport
+
+    def __repr__(self) -> str:
+        return f"RuntimeJob({self.job_id!r})"
+
+    def record(self) -> JobRecord:
+        return self._transport.job(self.job_id)
+
+    def status(self) -> JobState:
+        return self.record().state
+
+    def progress(self) -> Progress:
+        return self.record().progress
+
+    def logs(self) -> Sequence[str]:
+        return self._transport.logs(self.job_id)
+
+    def cancel(self) -> None:
+        self._transport.cancel(self.job_id)
+
+    def address(self) -> str | None:
+        """Where a person can watch it."""
+        return self._transport.address(self.job_id)
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the job and return its value.
+
+        Args:
+            timeout: Seconds; ``None`` waits as long as it takes.
+
+        Raises:
+            NotReady: It is still unfinished after ``timeout``.
+            QCPaaSError: The job's own error, where it failed or was cancelled.
+        """
+        from qcpaas.values import decode
+
+        self.wait(timeout)
+        return decode(self._transport.result(self.job_id).value)
+
+    def manifest(self) -> Manifest:
+        """Everything that is needed to repeat or to question the result; does not wait."""
+        return self._transport.result(self.job_id).manifest
+
+    def wait(self, timeout: float | None = None) -> JobRecord:
+        """Wait until the job is finished, however it ended; raises `NotReady` in the end."""
+        for record in self.watch(timeout):
+            last = record
+        if not last.state.finished:
+            raise NotReady(
+                f"job {self.job_id} is {last.state} after {timeout} s. It goes on: ask again, or "
+                "give a longer timeout."
+            )
+        return last
+
+    def watch(self, timeout: float | None = None) -> Iterator[JobRecord]:
+        """Yield the job's record again and again until it is finished or ``timeout`` is over.
+
+        Polls after 0.1 s at first and every 2 s later. An outage of the platform of up to a
+        minute is waited through.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        pause = _FIRST_POLL_S
+        reached = time.monotonic()
+        while True:
+            try:
+                record = self.record()
+            except PlatformUnavailable:
+                if time.monotonic() - reached > _OUTAGE_S:
+                    raise
+            else:
+                reached = time.monotonic()
+                yield record
+                if record.state.finished or (end is not None and reached >= end):
+                    return
+            left = pause if end is None else min(pause, max(0.0, end - time.monotonic()))
+            time.sleep(left)
+            pause = min(_LAST_POLL_S, 1.5 * pause)

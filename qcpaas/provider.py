@@ -1,0 +1,226 @@
+"""The client: hands jobs to a platform and finds them again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from qcpaas.checks import check_inputs, check_job
+from qcpaas.jobs import RuntimeJob
+from qcpaas.schemas import (
+    CircuitJob,
+    DeviceInfo,
+    ExecutionSettings,
+    JobRecord,
+    OptionInfo,
+    OptionSpec,
+    WorkloadJob,
+    new_job_id,
+)
+from qcpaas.transport import Transport, embedded_transport
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue, SecretStr
+
+    from qcpaas.circuit_items import CircuitLike, ObservableLike, OptionLike
+    from qcpaas.schemas import Bundle
+    from qcpaas.worker import RuntimeWorkerBase
+
+
+class RuntimeProvider:
+    """A platform: the one inside this process, or a running one by its address.
+
+    ```python
+    with RuntimeProvider() as provider:
+        job = provider.run(Ground, inputs={"steps": 50}, backend="FakeKolkata")
+        print(job.result())
+    ```
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | SecretStr | None = None,
+        *,
+        transport: Transport | None = None,
+    ) -> None:
+        self._transport = transport if transport is not None else _transport(url, token)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def run(
+        self,
+        worker_class: type[RuntimeWorkerBase],
+        inputs: Mapping[str, Any] | None = None,
+        backend: str | None = None,
+        options: Sequence[OptionLike] | None = None,
+        shots: int | None = None,
+        *,
+        seed: int | None = None,
+        exact: bool = False,
+        noise_model: Any = None,
+        name: str = "",
+        bundle: Bundle | None = None,
+    ) -> RuntimeJob:
+        """Submit a workload.
+
+        Args:
+            worker_class: Packed as source with the local modules that it imports.
+            inputs: Keyword arguments of its ``run``, JSON.
+            backend: Device; the class's ``backend_name`` unless given.
+            options: Outermost first; the class's own unless given.
+            shots: For each circuit and point; the class's own unless given.
+            seed: Root of every random choice; drawn unless given.
+            exact: Expectation values without shot noise, where the device can give them.
+            noise_model: An Aer ``NoiseModel``, or its dictionary, in place of the twin's noise.
+            bundle: The class already packed.
+
+        Raises:
+            InputError: The job cannot run as asked; nothing was spent.
+            PlatformUnavailable: There is no platform at that address.
+        """
+        from qcpaas.packing import pack
+
+        given = check_inputs(worker_class, inputs or {})
+        execution = _settings(
+            backend=worker_class.backend_name if backend is None else backend,
+            options=worker_class.options if options is None else options,
+            shots=worker_class.shots if shots is None else shots,
+            seed=seed,
+            exact=exact,
+            noise_model=noise_model,
+        )
+        names = [option.name for option in execution.options]
+        job = WorkloadJob(
+            name=name or worker_class.__name__,
+            execution=execution,
+            bundle=bundle or pack(worker_class, also=names),
+            inputs=given,
+        )
+        return self.submit(job)
+
+    def run_circuits(
+        self,
+        circuits: CircuitLike | Sequence[CircuitLike],
+        observables: ObservableLike | Sequence[Any] | None = None,
+        parameter_values: Any = None,
+        backend: str = "",
+        options: Sequence[OptionLike] = (),
+        *,
+        shots: int = 4096,
+        seed: int | None = None,
+        circuit_options: Sequence[Sequence[OptionLike] | None] | None = None,
+        circuit_shots: Sequence[int | None] | None = None,
+        exact: bool = False,
+        gate_for_gate: bool = False,
+        noise_model: Any = None,
+        name: str = "",
+    ) -> RuntimeJob:
+        """Submit circuits; `qcpaas.circuit_items.circuit_items` says what they may look like.
+
+        Args:
+            gate_for_gate: Run the gates as given on the qubits as numbered, uncompiled.
+
+        Raises:
+            InputError: The job cannot run as asked; nothing was spent.
+            PlatformUnavailable: There is no platform at that address.
+        """
+        from qcpaas.circuit_items import circuit_items
+
+        items = circuit_items(
+            circuits, observables, parameter_values, circuit_options, circuit_shots
+        )
+        execution = _settings(
+            backend=backend,
+            options=options,
+            shots=shots,
+            seed=seed,
+            exact=exact,
+            noise_model=noise_model,
+            gate_for_gate=gate_for_gate,
+        )
+        first = items[0].circuit.name or "circuit"
+        label = first if len(items) == 1 else f"{first} and {len(items) - 1} more"
+        return self.submit(CircuitJob(name=name or label, execution=execution, items=items))
+
+    def submit(self, job: CircuitJob | WorkloadJob) -> RuntimeJob:
+        """Check a job against what the workers have, and schedule it."""
+        check_job(job, self._transport.environment())
+        return RuntimeJob(self._transport.submit(job).job_id, self._transport)
+
+    def rerun(self, job_id: str) -> RuntimeJob:
+        """Repeat a finished job from its manifest, with its seed and its calibration.
+
+        Raises:
+            UnknownJob: The platform has no such job.
+            NotReady: It is unfinished.
+        """
+        manifest = self._transport.result(job_id).manifest
+        execution = manifest.job.execution
+        if manifest.calibrations:
+            pinned = {"snapshot_id": manifest.calibrations[0].snapshot_id}
+            execution = execution.model_copy(update=pinned)
+        again = {"job_id": new_job_id(), "repeats": job_id, "execution": execution}
+        return self.submit(manifest.job.model_copy(update=again))
+
+    def job(self, job_id: str) -> RuntimeJob:
+        """Find a job again; raises `UnknownJob`."""
+        self._transport.job(job_id)
+        return RuntimeJob(job_id, self._transport)
+
+    def jobs(self, limit: int = 50) -> Sequence[JobRecord]:
+        """The newest first."""
+        return self._transport.jobs(limit)
+
+    def devices(self) -> Sequence[DeviceInfo]:
+        return self._transport.devices()
+
+    def options(self) -> Sequence[OptionInfo]:
+        return self._transport.options()
+
+
+def _transport(url: str | None, token: str | SecretStr | None) -> Transport:
+    if url is None:
+        from qcpaas.settings import Settings
+
+        return embedded_transport(Settings())
+    from qcpaas.prefect_transport import PrefectTransport
+
+    return PrefectTransport(url, token)
+
+
+def _settings(
+    *,
+    backend: str,
+    options: Sequence[OptionLike],
+    shots: int,
+    seed: int | None,
+    exact: bool,
+    noise_model: Any,
+    gate_for_gate: bool = False,
+) -> ExecutionSettings:
+    settings = ExecutionSettings(
+        backend=backend,
+        options=tuple(OptionSpec.parse(option) for option in options),
+        shots=shots,
+        exact=exact,
+        gate_for_gate=gate_for_gate,
+        noise_model=_noise_model(noise_model),
+    )
+    if seed is None:
+        return settings
+    return ExecutionSettings.model_validate({**settings.model_dump(), "seed": seed})
+
+
+def _noise_model(model: Any) -> dict[str, JsonValue] | None:
+    if model is None or isinstance(model, dict):
+        return model
+    as_dictionary: dict[str, JsonValue] = model.to_dict(serializable=True)
+    return as_dictionary

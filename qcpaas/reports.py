@@ -1,0 +1,75 @@
+"""Errors across a process boundary: an exception to a report, and back."""
+
+from __future__ import annotations
+
+import traceback
+from types import TracebackType
+
+from qcpaas import errors
+from qcpaas.errors import JobFailed, QCPaaSError, WorkloadError
+from qcpaas.schemas import ErrorReport
+from qcpaas.unpacking import is_user_file, shown_file
+
+
+def report_error(error: BaseException) -> ErrorReport:
+    """What a client needs to know of an error.
+
+    An error of our tree keeps its class. Any other becomes `WorkloadError` where it passed through
+    the user's modules, and `JobFailed` elsewhere. The traceback starts at the user's own lines.
+    """
+    text = user_traceback(error)
+    if isinstance(error, QCPaaSError):
+        return ErrorReport(
+            type=type(error).__name__,
+            message=str(error),
+            retryable=error.retryable,
+            traceback_text=getattr(error, "traceback_text", "") or text,
+        )
+    kind = WorkloadError if text else JobFailed
+    told = "".join(traceback.format_exception_only(error)).strip()
+    return ErrorReport(
+        type=kind.__name__,
+        message=told.splitlines()[-1] if told else type(error).__name__,
+        retryable=kind.retryable,
+        traceback_text=text or "".join(traceback.format_exception(error)),
+    )
+
+
+def rebuild(report: ErrorReport) -> QCPaaSError:
+    """The error that a report describes; a class that is not in `qcpaas.errors` is `JobFailed`."""
+    kind = getattr(errors, report.type, None)
+    if not (isinstance(kind, type) and issubclass(kind, QCPaaSError)):
+        rebuilt: QCPaaSError = JobFailed(f"{report.type}: {report.message}")
+    elif issubclass(kind, WorkloadError):
+        rebuilt = kind(report.message, report.traceback_text)
+    else:
+        rebuilt = kind(report.message)
+    if report.traceback_text:
+        rebuilt.add_note(report.traceback_text)
+    return rebuilt
+
+
+def user_traceback(error: BaseException) -> str:
+    """The traceback from the user's first line on; empty where no user code took part."""
+    frames = _user_frames(error.__traceback__)
+    if not frames:
+        return ""
+    head = "Traceback (most recent call last):\n"
+    return (
+        head
+        + "".join(traceback.format_list(frames))
+        + "".join(traceback.format_exception_only(error))
+    )
+
+
+def _user_frames(trace: TracebackType | None) -> list[traceback.FrameSummary]:
+    frames = traceback.extract_tb(trace)
+    first = next((i for i, f in enumerate(frames) if is_user_file(f.filename)), None)
+    if first is None:
+        return []
+    return [
+        traceback.FrameSummary(
+            shown_file(frame.filename), frame.lineno, frame.name, line=frame.line
+        )
+        for frame in frames[first:]
+    ]
