@@ -1,0 +1,169 @@
+"""Prefect's REST API, as far as a client needs it, and its errors in our words."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from qcpaas.errors import InputError, PlatformError, PlatformUnavailable
+
+_TIMEOUT_S = 30.0
+_PAGE = 200  # Prefect's own upper limit for one reply
+_DEFAULT_PARAMETER_BYTES = 524_288
+
+
+class PrefectApi:
+    """One Prefect server.
+
+    Args:
+        url: Its address, with or without ``/api``.
+        token: Its shared authentication string, where it has one.
+    """
+
+    def __init__(self, url: str, token: str | SecretStr | None = None) -> None:
+        self.url = url.rstrip("/").removesuffix("/api")
+        secret = token.get_secret_value() if isinstance(token, SecretStr) else token
+        headers = {}
+        if secret:
+            headers["Authorization"] = f"Basic {base64.b64encode(secret.encode()).decode()}"
+        try:
+            self._client = httpx.Client(
+                base_url=f"{self.url}/api/",
+                headers=headers,
+                timeout=_TIMEOUT_S,
+                transport=httpx.HTTPTransport(retries=2),
+            )
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise InputError(f"{url!r} is no address: {error}.") from error
+        self._parameter_bytes: int | None = None
+
+    def __repr__(self) -> str:
+        return f"PrefectApi({self.url!r})"
+
+    def close(self) -> None:
+        self._client.close()
+
+    def get(self, path: str) -> Any:
+        """The reply's JSON; ``None`` where the server has no such thing."""
+        return self._send("GET", path)
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """The reply's JSON; ``None`` where the server has no such thing."""
+        return self._send("POST", path, body)
+
+    def create_run(self, deployment_id: str, body: dict[str, Any]) -> Any:
+        """Create a flow run of a deployment.
+
+        Raises:
+            InputError: Its parameters are larger than the server takes.
+        """
+        size = len(json.dumps(body["parameters"]).encode())
+        limit = self._max_parameter_bytes()
+        if limit and size > limit:
+            raise InputError(
+                f"the job has {size / 1e6:.2f} MB; the platform at {self.url} takes "
+                f"{limit / 1e6:.2f} MB (PREFECT_SERVER_API_MAX_PARAMETER_SIZE). Send fewer "
+                "circuits in a job, or less data in the inputs and the source."
+            )
+        return self.post(f"deployments/{deployment_id}/create_flow_run", body)
+
+    def runs(self, tags: Sequence[str], limit: int) -> list[dict[str, Any]]:
+        """Flow runs that carry all tags, the newest first."""
+        found: list[dict[str, Any]] = []
+        while len(found) < limit:
+            page = self.post(
+                "flow_runs/filter",
+                {
+                    "flow_runs": {"tags": {"all_": list(tags)}},
+                    "sort": "EXPECTED_START_TIME_DESC",
+                    "limit": min(_PAGE, limit - len(found)),
+                    "offset": len(found),
+                },
+            )
+            found += page
+            if len(page) < _PAGE:
+                break
+        return found
+
+    def artifacts(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The latest artifact of every key that has one."""
+        found: dict[str, dict[str, Any]] = {}
+        for start in range(0, len(keys), _PAGE):
+            chunk = list(keys[start : start + _PAGE])
+            body = {"artifacts": {"key": {"any_": chunk}}, "limit": _PAGE}
+            page = self.post("artifacts/latest/filter", body)
+            found.update({artifact["key"]: artifact for artifact in page})
+        return found
+
+    def logs(self, run_id: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while True:
+            body = {
+                "logs": {"flow_run_id": {"any_": [run_id]}},
+                "sort": "TIMESTAMP_ASC",
+                "limit": _PAGE,
+                "offset": len(found),
+            }
+            page = self.post("logs/filter", body)
+            found += page
+            if len(page) < _PAGE:
+                return found
+
+    def _max_parameter_bytes(self) -> int:
+        if self._parameter_bytes is None:
+            settings = self.get("admin/settings") or {}
+            limit = settings.get("server", {}).get("api", {}).get("max_parameter_size")
+            self._parameter_bytes = _DEFAULT_PARAMETER_BYTES if limit is None else int(limit)
+        return self._parameter_bytes
+
+    def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        try:
+            response = self._client.request(method, path, json=body)
+        except httpx.UnsupportedProtocol as error:
+            raise InputError(f"{self.url!r} is no address. Write http://host:port.") from error
+        except httpx.TransportError as error:
+            raise PlatformUnavailable(
+                f"no platform answers at {self.url} ({type(error).__name__}). Start one with "
+                "`make up`, or check the address (--remote, QCPAAS_API_URL)."
+            ) from error
+        return self._read(response, path)
+
+    def _read(self, response: httpx.Response, path: str) -> Any:
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        if response.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+            raise PlatformError(
+                f"the platform at {self.url} refused the token. Set QCPAAS_TOKEN, or pass token=."
+            )
+        if response.is_error:
+            kind = PlatformUnavailable if response.is_server_error else PlatformError
+            raise kind(
+                f"the platform at {self.url} answered {response.status_code} to {path}: "
+                f"{_detail(response)}."
+            )
+        try:
+            return response.json() if response.content else {}
+        except ValueError as error:
+            raise PlatformUnavailable(
+                f"what answers at {self.url} is no platform: its reply to {path} is not JSON. "
+                "Check the address (--remote, QCPAAS_API_URL)."
+            ) from error
+
+
+def _detail(response: httpx.Response) -> str:
+    """The server's own words."""
+    try:
+        reply = response.json()
+    except ValueError:
+        return response.text[:300].strip()
+    if not isinstance(reply, dict):
+        return str(reply)[:300]
+    told = reply.get("exception_detail") or reply.get("detail") or reply.get("exception_message")
+    if isinstance(told, list):
+        told = "; ".join(str(entry.get("msg", entry)) for entry in told if isinstance(entry, dict))
+    return str(told or reply)[:300].rstrip(".")
