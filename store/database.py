@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,10 @@ from store.migrations import prepare
 BUSY_TIMEOUT_S = 30
 CONNECT_TIMEOUT_S = 10
 
+# While a connection is set up, sqlite3's own errors come through as they are.
+_OUTAGES = (OperationalError, InterfaceError, sqlite3.OperationalError)
+_DATABASE_ERRORS = (DatabaseError, InterfaceError, sqlite3.DatabaseError)
+
 
 class Store:
     """An open configuration database; one a process, shared by its threads.
@@ -34,7 +39,7 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.url = engine.url
-        self._reader = engine.execution_options(deferred=True)
+        self._reader = _reader(engine)
 
     @property
     def is_sqlite(self) -> bool:
@@ -58,7 +63,10 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection for queries, which never waits for a writer."""
+        """A connection for queries, which never waits for a writer.
+
+        Each query sees what was committed when it began.
+        """
         with self._translated(), self._reader.connect() as connection:
             yield connection
 
@@ -92,7 +100,7 @@ class Store:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (OperationalError, InterfaceError) as error:
+        except _OUTAGES as error:
             raise _unavailable(self.url, error) from None
 
 
@@ -118,7 +126,7 @@ def open_store(url: str) -> Store:
         if is_sqlite:
             _create_file(engine)
         prepare(engine)
-    except (OSError, DatabaseError) as error:
+    except (OSError, *_DATABASE_ERRORS) as error:
         engine.dispose()
         raise _unavailable(parsed, error) from None  # a driver's text may show the password
     except BaseException:
@@ -165,10 +173,17 @@ def _sqlite_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        deferred = connection.get_execution_options().get("deferred", False)
-        connection.exec_driver_sql("BEGIN" if deferred else "BEGIN IMMEDIATE")
+        if not connection.get_execution_options().get("reads_only", False):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _reader(engine: Engine) -> Engine:
+    """The same pool without transactions, whose BEGIN and ROLLBACK would triple a query's cost."""
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(reads_only=True)
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def _create_file(engine: Engine) -> None:
@@ -180,10 +195,10 @@ def _create_file(engine: Engine) -> None:
         try:
             raw.cursor().execute("PRAGMA journal_mode = WAL").close()
             return
-        except engine.dialect.dbapi.OperationalError as error:  # type: ignore[union-attr]
+        except sqlite3.OperationalError as error:
             # SQLite does not apply busy_timeout here while another process switches too.
             if "locked" not in str(error) or time.monotonic() > deadline:
-                raise OperationalError("PRAGMA journal_mode = WAL", None, error) from error
+                raise
             time.sleep(0.02)
         finally:
             raw.close()
@@ -206,12 +221,13 @@ def _shown(url: URL) -> str:
 
 def _unavailable(url: URL, error: BaseException) -> PlatformError:
     """The error to raise; retryable when the way to the database failed, not its content."""
-    cause = str(getattr(error, "orig", None) or error).strip()
+    # The first line; PostgreSQL's others guess at the reason.
+    cause = str(getattr(error, "orig", None) or error).strip().partition("\n")[0].rstrip(".")
     secrets = [url.password, *(str(url.query[key]) for key in url.query if "password" in key)]
     for secret in filter(None, secrets):
         cause = cause.replace(str(secret), "***")
-    reachable = isinstance(error, DatabaseError) and not isinstance(error, OperationalError)
-    kind = PlatformError if reachable else PlatformUnavailable
+    broken = isinstance(error, _DATABASE_ERRORS) and not isinstance(error, _OUTAGES)
+    kind = PlatformError if broken else PlatformUnavailable
     return kind(
         f"the store {_shown(url)} cannot be used: {cause}. "
         "Check that the database runs, and the address in QCPAAS_STORE_URL."

@@ -37,6 +37,8 @@ class Results:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        # A loop appends the same circuits at every step: those just kept are not looked up again.
+        self._kept: tuple[str, frozenset[str]] = ("", frozenset())
         # Built once: building a statement costs as much as running it.
         self._add_execution = store.insert(EXECUTION).on_conflict_do_nothing()
         self._add_circuit = store.insert(CIRCUIT).on_conflict_do_nothing()
@@ -59,8 +61,13 @@ class Results:
         Raises:
             UnknownJob: There is no such job.
         """
+        last_job, keys = self._kept
+        kept = keys if last_job == job_id else frozenset()
+        new = {key: circuit for key, circuit in circuits.items() if key not in kept}
         with self._write(job_id) as connection:
-            self._append(connection, job_id, circuits, executions)
+            self._append(connection, job_id, new, executions)
+        if new:
+            self._kept = (job_id, kept | new.keys())
 
     def save(self, result: JobResult) -> None:
         """Keep a job's value and manifest, in place of an earlier one.

@@ -35,7 +35,7 @@ def prepare(engine: Engine) -> None:
     Raises:
         PlatformError: The database is at a revision that this version does not know.
     """
-    with engine.execution_options(deferred=True).connect() as connection:
+    with engine.execution_options(reads_only=True).connect() as connection:
         if _is_current(engine, connection):
             return
     with _ONE_AT_A_TIME, engine.begin() as connection:
