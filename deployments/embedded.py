@@ -1,0 +1,164 @@
+"""The platform inside one process: SQLite, a local Prefect server, flows in a thread."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from deployments.prefect_server import prefect_environment, start_server
+from deployments.processes import Processes, free_port
+from qcpaas.errors import JobCancelled, NotReady
+from qcpaas.reports import rebuild, report_error
+from qcpaas.schemas import (
+    CircuitJob,
+    DeviceInfo,
+    Environment,
+    JobRecord,
+    JobResult,
+    JobState,
+    OptionInfo,
+    WorkloadJob,
+)
+from qcpaas.settings import Settings
+from store.database import Store, open_store
+from store.devices import Devices
+from store.jobs import Jobs
+from store.results import Results
+
+HOST = "127.0.0.1"
+
+
+@dataclass(eq=False)
+class RunningJob:
+    thread: threading.Thread
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+class EmbeddedTransport:
+    """Implements ``qcpaas.transport.Transport``; the server starts with the first submission.
+
+    Reading jobs, results, devices and options needs the store alone.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self._store: Store = open_store(settings.resolved_store_url)
+        self._jobs = Jobs(self._store)
+        self._processes = Processes()
+        self._address: str | None = None
+        self._running: dict[str, RunningJob] = {}
+
+    def environment(self) -> Environment:
+        self._configure_prefect()
+        from flows.register_worker import look_around
+
+        return look_around()
+
+    def submit(self, job: CircuitJob | WorkloadJob) -> JobRecord:
+        record = self._jobs.create(job)
+        cancelled = threading.Event()
+        thread = threading.Thread(
+            target=self._run, args=(job, cancelled), name=f"job {job.job_id}", daemon=True
+        )
+        self._running[job.job_id] = RunningJob(thread, cancelled)
+        try:
+            self._start_server()
+        except BaseException as error:
+            self._jobs.finish(job.job_id, JobState.FAILED, report_error(error))
+            raise
+        thread.start()
+        return record
+
+    def job(self, job_id: str) -> JobRecord:
+        return self._jobs.get(job_id)
+
+    def jobs(self, limit: int = 50) -> Sequence[JobRecord]:
+        return self._jobs.all(limit)
+
+    def result(self, job_id: str) -> JobResult:
+        record = self._jobs.get(job_id)
+        if record.state in {JobState.FAILED, JobState.CANCELLED} and record.error is not None:
+            raise rebuild(record.error)
+        return Results(self._store).load(job_id)
+
+    def logs(self, job_id: str) -> Sequence[str]:
+        record = self._jobs.get(job_id)
+        if record.flow_run_id is None:
+            return ()
+        from qcpaas.prefect_transport import PrefectTransport
+
+        with PrefectTransport(f"{self._start_server()}/api") as transport:
+            return transport.flow_run_logs(record.flow_run_id)
+
+    def cancel(self, job_id: str) -> None:
+        running = self._running.get(job_id)
+        if running is None:
+            state = self._jobs.get(job_id).state
+            raise NotReady(f"job {job_id} is {state} and does not run in this process.")
+        running.cancelled.set()
+
+    def devices(self) -> Sequence[DeviceInfo]:
+        from adapters.registry import list_devices
+
+        known = {info.name: info for info in Devices(self._store).all()}
+        return [known.get(info.name, info) for info in list_devices()]
+
+    def options(self) -> Sequence[OptionInfo]:
+        from pipeline.stack import describe_options
+
+        return describe_options()
+
+    def address(self, job_id: str) -> str | None:
+        record = self._jobs.get(job_id)
+        if self._address is None or record.flow_run_id is None:
+            return None
+        return f"{self._address}/runs/flow-run/{record.flow_run_id}"
+
+    def close(self) -> None:
+        """Cancel what still runs, wait for it, and stop the server."""
+        for running in self._running.values():
+            running.cancelled.set()
+        for running in self._running.values():
+            if running.thread.is_alive():
+                running.thread.join()
+        self._processes.stop()
+        self._store.close()
+
+    def _run(self, job: CircuitJob | WorkloadJob, cancelled: threading.Event) -> None:
+        """The job's thread: the flow records how it ended; this records that it could not begin."""
+        try:
+            from flows.hybrid_job import hybrid_job
+            from flows.job_run import cancellation
+            from flows.workload import workload
+
+            cancellation.set(cancelled)
+            if isinstance(job, CircuitJob):
+                hybrid_job(job)
+            else:
+                workload(job)
+        except BaseException as error:  # noqa: BLE001 - told through the job's record
+            if not self._jobs.get(job.job_id).state.finished:
+                ending = JobState.CANCELLED if isinstance(error, JobCancelled) else JobState.FAILED
+                self._jobs.finish(job.job_id, ending, report_error(error))
+
+    def _start_server(self) -> str:
+        if self._address is None:
+            self._address = start_server(
+                self._processes, HOST, free_port(HOST), self._settings.data_dir
+            )
+        self._configure_prefect()
+        return self._address
+
+    def _configure_prefect(self) -> None:
+        """Point this process's Prefect at the local server."""
+        api_url = None if self._address is None else f"{self._address}/api"
+        os.environ.update(prefect_environment(self._settings.data_dir, api_url=api_url))
+        os.environ["QCPAAS_DATA_DIR"] = str(self._settings.data_dir)
+        if "prefect" in sys.modules:  # imported before: it has read another configuration
+            from prefect.settings.context import refresh_global_settings_context
+
+            refresh_global_settings_context()

@@ -1,0 +1,140 @@
+"""What Prefect's pages show of a job: progress, results, plots; and what clients read there."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from uuid import UUID
+
+from prefect.artifacts import (
+    Artifact,
+    create_image_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from qcpaas.values import decode
+
+from flows import plots
+from qcpaas.schemas import CalibrationUse, Environment, ErrorReport, JobResult, Progress
+from tasks.device import Device
+
+RESULT = "result"  # artifact types that clients look for, beside Prefect's own
+ERROR = "error"
+ENVIRONMENT_KEY = "worker-environment"
+INLINE_BYTES = 2_000_000  # a larger result is sent without its executions, which the store keeps
+
+
+class ProgressPage:
+    """One progress artifact, updated in place."""
+
+    def __init__(self, job_id: str) -> None:
+        created = create_progress_artifact(
+            progress=0.0, key=f"progress-{job_id}", description=_describe(Progress())
+        )
+        assert isinstance(created, UUID), "called from synchronous code"
+        self._id = created
+
+    def show(self, progress: Progress) -> None:
+        share = 100.0 * progress.done / progress.total if progress.total else 0.0
+        update_progress_artifact(
+            self._id, progress=min(share, 100.0), description=_describe(progress)
+        )
+
+
+def publish_result(result: JobResult) -> None:
+    """The whole answer as JSON, for clients that reach only Prefect's API."""
+    text = result.model_dump_json()
+    if len(text) > INLINE_BYTES:
+        manifest = result.manifest.model_copy(update={"executions": (), "circuits": {}})
+        text = result.model_copy(update={"manifest": manifest}).model_dump_json()
+    Artifact(type=RESULT, key=f"result-{result.job_id}", data=text).create()
+
+
+def publish_error(job_id: str, report: ErrorReport) -> None:
+    Artifact(type=ERROR, key=f"error-{job_id}", data=report.model_dump_json()).create()
+
+
+def publish_environment(environment: Environment) -> None:
+    Artifact(type="environment", key=ENVIRONMENT_KEY, data=environment.model_dump_json()).create()
+
+
+def publish_summary(result: JobResult) -> None:
+    """A table for people: the answer's figures, what it cost, and how it came about."""
+    manifest = result.manifest
+    rows = [*_answer_rows(decode(result.value)), *_figure_rows(manifest.stage_seconds, " s")]
+    figures = [
+        ("executions", manifest.execution_count),
+        ("QPU time spent", f"{manifest.spent_qpu_s:.3g} s"),
+        ("QPU time estimated", _estimate(result)),
+        *(
+            ("calibration", f"{use.snapshot_id} on qubits {use.physical_qubits}")
+            for use in manifest.calibrations
+        ),
+    ]
+    rows += [{"what": what, "value": value} for what, value in figures]
+    create_table_artifact(
+        table=rows, key=f"summary-{result.job_id}", description=f"Job {result.job_id}"
+    )
+
+
+def publish_curve(job_id: str, name: str, points: Sequence[tuple[float, float]]) -> None:
+    _publish_svg(plots.curve(points, name), f"{_key(name)}-{job_id}", f"{name} per iteration")
+
+
+def publish_placement(job_id: str, device: Device, uses: Sequence[CalibrationUse]) -> None:
+    """The device map with the chosen qubits; nothing for a device without a map."""
+    if not uses:
+        return
+    snapshot = device.snapshot()
+    chosen = [qubit for use in uses for qubit in use.physical_qubits]
+    _publish_svg(
+        plots.device_map(snapshot, chosen),
+        f"device-{job_id}",
+        f"{snapshot.device}, chosen qubits {sorted(set(chosen))}",
+    )
+
+
+def _publish_svg(svg: bytes, key: str, description: str) -> None:
+    url = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+    create_image_artifact(image_url=url, key=key, description=description)
+
+
+def _describe(progress: Progress) -> str:
+    """Text for the page; clients read the comment behind it."""
+    figures = ", ".join(f"{name} {value:.6g}" for name, value in progress.metrics.items())
+    count = f"{progress.done:g} of {progress.total:g}" if progress.total else ""
+    text = " · ".join(part for part in (progress.stage, count, progress.message, figures) if part)
+    return f"{text or 'starting'}\n<!--{progress.model_dump_json()}-->"
+
+
+def _answer_rows(value: object) -> list[dict[str, object]]:
+    if isinstance(value, dict):
+        return [
+            {"what": str(name), "value": _short(figure)}
+            for name, figure in value.items()
+            if isinstance(figure, int | float | str | bool)
+        ]
+    if isinstance(value, list):
+        return [{"what": f"[{index}]", "value": _short(item)} for index, item in enumerate(value)]
+    return [{"what": "result", "value": _short(value)}]
+
+
+def _figure_rows(figures: dict[str, float], unit: str) -> list[dict[str, object]]:
+    return [{"what": name, "value": f"{figure:.3g}{unit}"} for name, figure in figures.items()]
+
+
+def _estimate(result: JobResult) -> str:
+    estimate = result.manifest.estimate
+    return "none" if estimate is None else f"{estimate.qpu_s:.3g} to {estimate.qpu_s_hi:.3g} s"
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def _key(name: str) -> str:
+    """Prefect's keys hold lower-case letters, digits and dashes."""
+    return "".join(letter if letter.isalnum() else "-" for letter in name.lower())

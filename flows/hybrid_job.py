@@ -1,0 +1,36 @@
+"""A circuit job: estimate, transpile, bind, plan, execute, mitigate."""
+
+from __future__ import annotations
+
+from prefect import flow
+from qcpaas.values import encode
+
+from flows import artifacts, stages
+from flows.endings import mark_cancelled, mark_crashed
+from flows.job_run import job_run
+from qcpaas.schemas import CircuitJob
+from tasks.bind import calibration_uses
+from tasks.mitigate import answers
+
+
+@flow(
+    name="hybrid-job",
+    flow_run_name="{job.job_id}",
+    on_cancellation=[mark_cancelled],
+    on_crashed=[mark_crashed],
+)
+def hybrid_job(job: CircuitJob) -> None:
+    """Run a batch of circuits on one device in one submission, and store the answer."""
+    with job_run(job) as run:
+        batch = stages.read_circuits(run)
+        run.journal.estimate = stages.estimate(run, batch)
+        templates = stages.transpile(run, batch)
+        with run.holding_device():
+            bound = stages.bind(run, batch, templates)
+            run.journal.placed(calibration_uses(bound, run.device))
+            plan = stages.plan(run, batch, bound)
+            counts = stages.execute(run, plan)
+        outcomes = stages.mitigate(run, batch, plan, counts)
+        run.journal.diagnosed(outcomes)
+        artifacts.publish_placement(job.job_id, run.device, run.journal.calibrations)
+        run.complete(encode(answers(batch, outcomes)))

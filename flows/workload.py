@@ -1,0 +1,122 @@
+"""A workload job: the user's own class, its whole loop in one process."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from prefect import flow, task
+from prefect.logging import get_run_logger
+from qcpaas.values import decode, encode
+
+from flows import artifacts
+from flows.endings import mark_cancelled, mark_crashed
+from flows.job_run import JobRun, job_run
+from qcpaas.errors import QCPaaSError, WorkloadError
+from qcpaas.execution import ExecutionBackend
+from qcpaas.schemas import OptionSpec, WorkloadJob
+from qcpaas.unpacking import loaded
+from tasks.session import Session
+
+BLOCK_S = 10.0  # iterations are shown to Prefect in blocks, since a task run costs its server 50 ms
+
+
+@flow(
+    name="workload",
+    flow_run_name="{job.job_id}",
+    on_cancellation=[mark_cancelled],
+    on_crashed=[mark_crashed],
+)
+def workload(job: WorkloadJob) -> None:
+    """Run a `RuntimeWorkerBase` subclass to its end in this process, and store its answer."""
+    with job_run(job) as run, run.holding_device():
+        run.progress.stage("running")
+        context = WorkloadContext(run)
+        value = run_users_code(job, context)
+        context.end_block()
+        artifacts.publish_placement(job.job_id, run.device, run.journal.calibrations)
+        run.complete(encode(value))
+
+
+@dataclass(eq=False)
+class WorkloadContext:
+    """What a running workload reaches of the platform."""
+
+    run: JobRun
+    log: logging.Logger = field(init=False)
+    rng: np.random.Generator = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = get_run_logger()  # type: ignore[assignment]
+        seed = np.random.SeedSequence(self.run.job.execution.seed, spawn_key=(0,))
+        self.rng = np.random.default_rng(seed)
+        self._sessions: dict[str, Session] = {}
+        self._device = self.run.backend
+        self._block_from, self._block_at = 0.0, time.monotonic()
+        self._done, self._metrics = 0.0, dict[str, float]()
+
+    @property
+    def shots(self) -> int:
+        return self.run.job.execution.shots
+
+    @property
+    def exact(self) -> bool:
+        return self.run.job.execution.exact
+
+    def backend(self, options: Sequence[OptionSpec] | None) -> ExecutionBackend:
+        chosen = self.run.job.execution.options if options is None else tuple(options)
+        key = repr(chosen)
+        return self._sessions.setdefault(key, Session(self._device, chosen))
+
+    def report(
+        self, done: float, total: float | None, message: str, metrics: dict[str, float]
+    ) -> None:
+        self._done, self._metrics = done, metrics
+        self.run.progress.report(done, total, message, metrics)
+        if time.monotonic() - self._block_at > BLOCK_S:
+            self.end_block()
+
+    def end_block(self) -> None:
+        """Show the iterations since the last block as one task run."""
+        if self._done > self._block_from:
+            iterations(int(self._block_from) + 1, int(self._done), self._metrics)
+        self._block_from, self._block_at = self._done, time.monotonic()
+
+
+@task(name="iterations", task_run_name="iterations {first} to {last}")
+def iterations(first: int, last: int, metrics: dict[str, float]) -> dict[str, float]:
+    """A block of finished iterations and its last figures."""
+    return metrics
+
+
+def run_users_code(job: WorkloadJob, context: WorkloadContext) -> object:
+    """Load the bundle and call its workload.
+
+    Raises:
+        WorkloadError: The user's code raised; the traceback starts at the user's own lines.
+    """
+    try:
+        with loaded(job.bundle) as worker_class:
+            worker = worker_class(context)
+            return worker.run(**{name: decode(value) for name, value in job.inputs.items()})
+    except QCPaaSError:
+        raise
+    except Exception as error:
+        raise WorkloadError(
+            f"{job.bundle.entry} raised {type(error).__name__}: {error}",
+            traceback_text=users_traceback(error),
+        ) from error
+
+
+def users_traceback(error: BaseException) -> str:
+    """The traceback without the platform's own frames before the user's first."""
+    own = {__file__, loaded.__code__.co_filename, contextlib.__file__}
+    step = error.__traceback__
+    while step is not None and step.tb_frame.f_code.co_filename in own:
+        step = step.tb_next
+    return "".join(traceback.format_exception(type(error), error, step))

@@ -1,0 +1,260 @@
+"""From observables to counts and back: which bases to measure, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit import ClassicalRegister, QuantumCircuit, transpile
+from qiskit.quantum_info import PauliList, SparsePauliOp
+
+from qcpaas.errors import MitigationError
+from qcpaas.execution import (
+    Counts,
+    Distribution,
+    EnrichedExecutionBackend,
+    ExpectationValues,
+    Experiment,
+    Level,
+    Outcome,
+    PlanContext,
+)
+
+
+class MeasuredBasis(PlanContext):
+    """One measurement circuit.
+
+    Attributes:
+        qubits: Circuit qubits that it measures; clbit i holds ``qubits[i]``.
+        supports: For each Pauli string, the clbits whose product it is.
+        coefficients: For each observable, one coefficient a Pauli string.
+    """
+
+    qubits: tuple[int, ...]
+    supports: tuple[tuple[int, ...], ...]
+    coefficients: tuple[tuple[float, ...], ...]
+
+
+class MeasuredExperiment(PlanContext):
+    """``constants`` are the observables' identity parts."""
+
+    bases: tuple[MeasuredBasis, ...]
+    constants: tuple[float, ...]
+
+
+class MeasurementContext(PlanContext):
+    """One entry an experiment; ``None`` where it asked for counts."""
+
+    experiments: tuple[MeasuredExperiment | None, ...]
+
+
+class MeasurementBasis(EnrichedExecutionBackend):
+    """Measures observables: Pauli strings that commute qubit by qubit share a circuit."""
+
+    rank = 50
+    internal = True
+    levels = frozenset[Level]({"counts", "expectation"})
+
+    def expand(
+        self, experiments: Sequence[Experiment]
+    ) -> tuple[Sequence[Experiment], MeasurementContext]:
+        measured: list[MeasuredExperiment | None] = []
+        expanded: list[Experiment] = []
+        for experiment in experiments:
+            if experiment.observables is None:
+                measured.append(None)
+                expanded.append(experiment)
+                continue
+            entry, labels = choose_bases(experiment.observables)
+            measured.append(entry)
+            expanded.extend(
+                replace(
+                    experiment,
+                    circuit=measure_in_basis(experiment, label, basis.qubits),
+                    observables=None,
+                )
+                for label, basis in zip(labels, entry.bases, strict=True)
+            )
+        return expanded, MeasurementContext(experiments=tuple(measured))
+
+    def reduce(self, context: PlanContext, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+        assert isinstance(context, MeasurementContext)
+        remaining = iter(outcomes)
+        reduced: list[Outcome] = []
+        for entry in context.experiments:
+            if entry is None:
+                reduced.append(next(remaining))
+                continue
+            reduced.append(evaluate(entry, [_counts(next(remaining)) for _ in entry.bases]))
+        return tuple(reduced)
+
+
+def choose_bases(
+    observables: Sequence[SparsePauliOp],
+) -> tuple[MeasuredExperiment, tuple[str, ...]]:
+    """Group all Pauli strings of all observables into as few measurement circuits as found.
+
+    Returns:
+        What to measure, and each circuit's basis as a Pauli label over all qubits. An observable
+        that is a multiple of the identity needs no circuit of its own, but one circuit is kept so
+        that every experiment runs.
+    """
+    coefficients = [_real_coefficients(observable) for observable in observables]
+    identity = "I" * observables[0].num_qubits
+    constants = tuple(terms.pop(identity, 0.0) for terms in coefficients)
+    labels = sorted({label for terms in coefficients for label in terms})
+    if not labels:
+        empty = MeasuredBasis(qubits=(0,), supports=(), coefficients=((),) * len(observables))
+        return MeasuredExperiment(bases=(empty,), constants=constants), (identity,)
+    groups = PauliList(labels).group_commuting(qubit_wise=True)
+    bases, basis_labels = [], []
+    for group in groups:
+        members = group.to_labels()
+        label = _joint_basis(members)
+        qubits = tuple(q for q, letter in enumerate(reversed(label)) if letter != "I")
+        clbit = {qubit: index for index, qubit in enumerate(qubits)}
+        bases.append(
+            MeasuredBasis(
+                qubits=qubits,
+                supports=tuple(
+                    tuple(clbit[q] for q, letter in enumerate(reversed(member)) if letter != "I")
+                    for member in members
+                ),
+                coefficients=tuple(
+                    tuple(terms.get(member, 0.0) for member in members) for terms in coefficients
+                ),
+            )
+        )
+        basis_labels.append(label)
+    return MeasuredExperiment(bases=tuple(bases), constants=constants), tuple(basis_labels)
+
+
+def measure_in_basis(experiment: Experiment, label: str, qubits: tuple[int, ...]) -> QuantumCircuit:
+    """The experiment's circuit with rotations into a Pauli basis, in the device's own gates."""
+    circuit = experiment.circuit.copy()
+    basis_gates = experiment.binding.basis_gates if experiment.binding else ()
+    for qubit in qubits:
+        rotation = _basis_change(label[-1 - qubit], basis_gates)
+        if rotation is not None:
+            circuit.compose(rotation, [qubit], inplace=True)
+    register = ClassicalRegister(len(qubits), "meas")
+    circuit.add_register(register)
+    for clbit, qubit in zip(register, qubits, strict=True):
+        circuit.measure(qubit, clbit)
+    return circuit
+
+
+def evaluate(entry: MeasuredExperiment, counts: Sequence[Counts]) -> ExpectationValues:
+    """Expectation values and their variances from the counts of every basis.
+
+    Strings measured in one circuit are correlated; the variance is that of their weighted sum
+    shot by shot, so the correlation is in it.
+    """
+    points = len(counts[0].points)
+    shape = (points, len(entry.constants))
+    corrected = any(outcome.readout is not None for outcome in counts)
+    total = _Moments.constant(np.array(entry.constants), shape)
+    raw = _Moments.constant(np.array(entry.constants), shape) if corrected else None
+    for basis, outcome in zip(entry.bases, counts, strict=True):
+        weights = np.array(basis.coefficients, dtype=np.float64).reshape(shape[1], -1)
+        for point, distribution in enumerate(outcome.points):
+            total.add(point, distribution, basis, weights, outcome.readout)
+            if raw is not None:
+                raw.add(point, distribution, basis, weights, None)
+    diagnostics = tuple(note for outcome in counts for note in outcome.diagnostics)
+    return ExpectationValues(
+        values=total.mean,
+        variances=total.variance,
+        raw_values=raw.mean if raw else None,
+        raw_variances=raw.variance if raw else None,
+        diagnostics=diagnostics,
+    )
+
+
+@dataclass
+class _Moments:
+    """Running mean and variance of a sum over measurement circuits."""
+
+    mean: NDArray[np.float64]
+    variance: NDArray[np.float64]
+
+    @classmethod
+    def constant(cls, constants: NDArray[np.float64], shape: tuple[int, int]) -> _Moments:
+        return cls(np.broadcast_to(constants, shape).copy(), np.zeros(shape))
+
+    def add(
+        self,
+        point: int,
+        distribution: Distribution,
+        basis: MeasuredBasis,
+        weights: NDArray[np.float64],
+        readout: NDArray[np.float64] | None,
+    ) -> None:
+        if not basis.supports:
+            return
+        strings = _string_values(distribution, basis.supports, readout)
+        observed = strings @ weights.T  # (outcomes, observables)
+        probability = distribution.weights / distribution.weights.sum()
+        mean = probability @ observed
+        self.mean[point] += mean
+        if distribution.shots is not None:
+            spread = probability @ (observed - mean) ** 2
+            self.variance[point] += spread / max(distribution.shots - 1, 1)
+
+
+def _string_values(
+    distribution: Distribution,
+    supports: Sequence[tuple[int, ...]],
+    readout: NDArray[np.float64] | None,
+) -> NDArray[np.float64]:
+    """Value of each Pauli string for each outcome, shape ``(outcomes, strings)``.
+
+    Without a readout model it is the parity, ±1. With one, each bit counts what the inverse of
+    its assignment matrix makes of Z, which is exact when readout errors are independent.
+    """
+    bits = np.unpackbits(distribution.outcomes, axis=1)[:, ::-1][:, : distribution.num_bits]
+    if readout is None:
+        factors = 1.0 - 2.0 * bits
+    else:
+        of_bit = readout[:, 0, :] - readout[:, 1, :]  # (clbits, read bit): Z after correction
+        factors = np.where(bits == 0, of_bit[:, 0], of_bit[:, 1])
+    return np.stack([factors[:, list(support)].prod(axis=1) for support in supports], axis=1)
+
+
+def _real_coefficients(observable: SparsePauliOp) -> dict[str, float]:
+    simplified = observable.simplify()
+    labels = simplified.paulis.to_labels()
+    return dict(zip(labels, map(float, np.real(simplified.coeffs)), strict=True))
+
+
+def _joint_basis(labels: Sequence[str]) -> str:
+    """The label that each of a qubit-wise commuting group is a part of."""
+    columns = zip(*labels, strict=True)
+    return "".join(next((letter for letter in column if letter != "I"), "I") for column in columns)
+
+
+@lru_cache(maxsize=64)
+def _basis_change(letter: str, basis_gates: tuple[str, ...]) -> QuantumCircuit | None:
+    """Rotation that turns a Z measurement into one of X or Y; ``None`` for Z."""
+    if letter in {"I", "Z"}:
+        return None
+    rotation = QuantumCircuit(1)
+    if letter == "Y":
+        rotation.sdg(0)
+    rotation.h(0)
+    if not basis_gates:
+        return rotation
+    gates = [gate for gate in basis_gates if gate not in {"measure", "delay", "reset"}]
+    return transpile(rotation, basis_gates=gates, optimization_level=1, seed_transpiler=0)
+
+
+def _counts(outcome: Outcome) -> Counts:
+    if not isinstance(outcome, Counts):
+        raise MitigationError(
+            "an option inside the measurement basis gave expectation values where counts are "
+            "needed. Its rank must be below 50."
+        )
+    return outcome

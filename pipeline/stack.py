@@ -1,0 +1,201 @@
+"""From a job's list of options to a stack of decorators, and one submission for many stacks."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from pydantic import SerializeAsAny, ValidationError
+from qiskit import QuantumCircuit
+
+from pipeline.measurement import MeasurementBasis
+from qcpaas.errors import OptionError, nearest
+from qcpaas.execution import (
+    EnrichedExecutionBackend,
+    ExecutionBackend,
+    Experiment,
+    Level,
+    OptionSettings,
+    Outcome,
+    Plan,
+    PlanContext,
+)
+from qcpaas.schemas import OptionInfo, OptionSpec
+
+OptionClass = type[EnrichedExecutionBackend]
+
+
+def find_options() -> dict[str, OptionClass]:
+    """Every option in this environment: installed ones and imported descendants, by name."""
+    for entry in importlib.metadata.entry_points(group="qcpaas.options"):
+        entry.load()
+    return {
+        option.option_name(): option
+        for option in _descendants(EnrichedExecutionBackend)  # type: ignore[type-abstract]
+        if not option.internal and not getattr(option, "__abstractmethods__", None)
+    }
+
+
+def describe_options() -> tuple[OptionInfo, ...]:
+    """What `find_options` found, as a worker registers it, outermost first."""
+    return tuple(
+        OptionInfo(
+            name=name,
+            rank=option.rank,
+            summary=(option.__doc__ or "").strip().partition("\n")[0],
+            requires=option.requires,
+            settings=option.Settings.model_json_schema().get("properties", {}),
+        )
+        for name, option in sorted(find_options().items(), key=lambda found: found[1].rank)
+    )
+
+
+def build_stack(
+    specs: Sequence[OptionSpec], device: ExecutionBackend, level: Level
+) -> ExecutionBackend:
+    """Decorate a device with options, outermost first.
+
+    The measurement basis is placed where it belongs, between the options that change circuits
+    and those that correct counts.
+
+    Raises:
+        OptionError: An unknown name, a wrong order, a wrong setting, a missing distribution, or
+            an option that cannot give what is asked.
+    """
+    layers = [_layer(spec, level) for spec in specs]
+    _check_order([option for option, _ in layers])
+    layers.append((MeasurementBasis, MeasurementBasis.Settings()))
+    stack = device
+    for option, settings in sorted(layers, key=lambda layer: layer[0].rank, reverse=True):
+        stack = option(stack, settings)
+    return stack
+
+
+class StackPlan(PlanContext):
+    """One stack's share of a joint plan.
+
+    Attributes:
+        members: The caller's experiments that it serves, all asking for ``level``.
+        size: Planned experiments that are its own.
+        contexts: Of its options, outermost first.
+    """
+
+    level: Level
+    members: tuple[int, ...]
+    size: int
+    contexts: tuple[SerializeAsAny[PlanContext], ...]
+
+
+class JointContext(PlanContext):
+    """How several stacks share one submission, in the order of the planned experiments."""
+
+    shares: tuple[StackPlan, ...]
+
+
+def plan_together(
+    stacks: Sequence[ExecutionBackend],
+    experiments: Sequence[Experiment],
+    sources: Sequence[Experiment] | None = None,
+) -> Plan:
+    """Plan each experiment with its own stack, for one submission.
+
+    Args:
+        stacks: One an experiment; those that are the same object plan together.
+        sources: The caller's experiments that `Plan.at` will be given; ``experiments`` unless set.
+    """
+    groups: dict[int, list[int]] = {}
+    for index, stack in enumerate(stacks):
+        groups.setdefault(id(stack), []).append(index)
+    shares: list[StackPlan] = []
+    planned: list[Experiment] = []
+    for members in groups.values():
+        own = [replace(experiments[index], source=index) for index in members]
+        plan = stacks[members[0]].plan(own)
+        planned.extend(plan.experiments)
+        shares.append(
+            StackPlan(
+                level=own[0].level,
+                members=tuple(members),
+                size=len(plan.experiments),
+                contexts=plan.contexts,
+            )
+        )
+    callers = experiments if sources is None else sources
+    columns = tuple(parameter_columns(e.circuit, callers[e.source].circuit) for e in planned)
+    return Plan(tuple(planned), (JointContext(shares=tuple(shares)),), columns)
+
+
+def combine_together(
+    stacks: Sequence[ExecutionBackend], plan: Plan, outcomes: Sequence[Outcome]
+) -> tuple[Outcome, ...]:
+    """The outcomes of the caller's experiments, in their order.
+
+    Args:
+        stacks: One an experiment, as in `plan_together`.
+    """
+    (context,) = plan.contexts
+    assert isinstance(context, JointContext)
+    answers: dict[int, Outcome] = {}
+    start = 0
+    for share in context.shares:
+        end = start + share.size
+        own = Plan(plan.experiments[start:end], share.contexts)
+        combined = stacks[share.members[0]].combine(own, outcomes[start:end])
+        answers.update(zip(share.members, combined, strict=True))
+        start = end
+    return tuple(answers[index] for index in range(len(answers)))
+
+
+def parameter_columns(circuit: QuantumCircuit, source: QuantumCircuit) -> tuple[int, ...]:
+    """Where a compiled circuit finds its parameters among its source's, by name."""
+    place = {parameter.name: column for column, parameter in enumerate(source.parameters)}
+    return tuple(place[parameter.name] for parameter in circuit.parameters)
+
+
+def _descendants(option: OptionClass) -> Iterator[OptionClass]:
+    for child in option.__subclasses__():
+        yield child
+        yield from _descendants(child)
+
+
+def _layer(spec: OptionSpec, level: Level) -> tuple[OptionClass, OptionSettings]:
+    known = find_options()
+    option = known.get(spec.name)
+    if option is None:
+        raise OptionError(f"there is no option {spec.name!r}. {nearest(spec.name, known)}")
+    for distribution in option.requires:
+        try:
+            importlib.metadata.version(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            raise OptionError(
+                f"option {spec.name} needs {distribution}, which this worker does not have. "
+                f"Choose a worker image with it, or install it there."
+            ) from None
+    if level not in option.levels:
+        raise OptionError(
+            f"option {spec.name} gives {' and '.join(sorted(option.levels))}, and this job asks "
+            f"for {level}. Give an observable, or leave the option out."
+        )
+    try:
+        return option, option.Settings.model_validate(spec.settings)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, part['loc'])) or 'settings'}: {part['msg']}"
+            for part in error.errors()
+        )
+        known_settings = ", ".join(option.Settings.model_fields) or "none"
+        raise OptionError(f"option {spec.name}: {wrong}. Its settings: {known_settings}.") from None
+
+
+def _check_order(options: Sequence[OptionClass]) -> None:
+    names = [option.option_name() for option in options]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise OptionError(f"option {', '.join(sorted(twice))} is named twice. Name it once.")
+    right = [option.option_name() for option in sorted(options, key=lambda option: option.rank)]
+    if names != right and [option.rank for option in options] != sorted(o.rank for o in options):
+        raise OptionError(
+            f"options were given in the order {', '.join(names)}. "
+            f"Outermost first, it must be {', '.join(right)}."
+        )

@@ -1,0 +1,110 @@
+"""A circuit job's experiments, checked before anything is spent on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit import QuantumCircuit
+
+from pipeline.stack import build_stack
+from qcpaas.circuits import check_runnable, from_payload, to_operator
+from qcpaas.errors import CircuitError, InputError, ObservableError, ShotsError
+from qcpaas.execution import ExecutionBackend, Experiment
+from qcpaas.schemas import CircuitItem, CircuitJob, OptionSpec
+from tasks.device import Device
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Experiments as the user gave them, and the options of each."""
+
+    experiments: tuple[Experiment, ...]
+    options: tuple[tuple[OptionSpec, ...], ...]
+
+    def stacks(self, device: ExecutionBackend) -> list[ExecutionBackend]:
+        """The stack of each experiment; experiments with the same options share one."""
+        built: dict[str, ExecutionBackend] = {}
+        stacks = []
+        for experiment, options in zip(self.experiments, self.options, strict=True):
+            key = repr((options, experiment.level))
+            if key not in built:
+                built[key] = build_stack(options, device, experiment.level)
+            stacks.append(built[key])
+        return stacks
+
+
+def read_batch(job: CircuitJob, device: Device) -> Batch:
+    """The experiments of a circuit job.
+
+    Raises:
+        InputError: What is wrong with the circuits, observables, parameters or shots.
+    """
+    experiments = tuple(check_experiment(_experiment(item, job), device) for item in job.items)
+    options = tuple(
+        job.execution.options if item.options is None else item.options for item in job.items
+    )
+    return Batch(experiments, options)
+
+
+def check_experiment(experiment: Experiment, device: Device) -> Experiment:
+    """The experiment as it can run: without final measurements where observables are asked.
+
+    Raises:
+        InputError: Why this device cannot run it.
+    """
+    circuit, capabilities = experiment.circuit, device.capabilities
+    if circuit.num_qubits > capabilities.num_qubits:
+        raise CircuitError(
+            f"circuit {circuit.name} needs {circuit.num_qubits} qubits; {device.name} has "
+            f"{capabilities.num_qubits}. Choose a larger device or cut the circuit."
+        )
+    if experiment.shots is None:
+        if not capabilities.exact:
+            raise ShotsError(
+                f"{device.name} gives counts, not exact probabilities. Ask for shots, or use a "
+                f"simulator."
+            )
+    elif not 1 <= experiment.shots <= capabilities.max_shots:
+        raise ShotsError(
+            f"{experiment.shots} shots were asked; {device.name} takes 1 to "
+            f"{capabilities.max_shots}."
+        )
+    runnable = check_runnable(
+        circuit,
+        counts=experiment.observables is None,
+        parameter_shape=experiment.parameter_values.shape,
+    )
+    for observable in experiment.observables or ():
+        if observable.num_qubits != circuit.num_qubits:
+            raise ObservableError(
+                f"an observable acts on {observable.num_qubits} qubits; circuit {circuit.name} "
+                f"has {circuit.num_qubits}."
+            )
+    return replace(experiment, circuit=runnable)
+
+
+def _experiment(item: CircuitItem, job: CircuitJob) -> Experiment:
+    circuit = from_payload(item.circuit)
+    shots = item.shots if item.shots is not None else job.execution.shots
+    observables = item.observables
+    return Experiment(
+        circuit=circuit,
+        parameter_values=_parameter_values(item, circuit),
+        observables=None
+        if observables is None
+        else tuple(to_operator(observable, circuit.num_qubits) for observable in observables),
+        shots=None if job.execution.exact else shots,
+    )
+
+
+def _parameter_values(item: CircuitItem, circuit: QuantumCircuit) -> NDArray[np.float64]:
+    rows: Sequence[Sequence[float]] = item.parameter_values or ((),)
+    try:
+        return np.array(rows, dtype=np.float64).reshape(len(rows), -1)
+    except ValueError as error:
+        raise InputError(
+            f"circuit {circuit.name}: parameter_values must be rows of equal length."
+        ) from error

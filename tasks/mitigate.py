@@ -1,0 +1,72 @@
+"""Stage 6: post-processing, and the answer in the form that clients read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.stack import combine_together
+from qcpaas.execution import Counts, ExecutionBackend, Outcome, Plan
+from tasks.batch import Batch
+
+Answer = dict[str, object]
+
+
+def mitigate_outcomes(
+    batch: Batch, plan: Plan, counts: Sequence[Counts], device: ExecutionBackend
+) -> tuple[Outcome, ...]:
+    """The outcomes of the user's circuits, every option's correction applied.
+
+    Raises:
+        MitigationError: The data do not support a correction that was asked.
+    """
+    return combine_together(batch.stacks(device), plan, counts)
+
+
+def answers(batch: Batch, outcomes: Sequence[Outcome]) -> list[Answer]:
+    """One mapping a circuit: expectation values with standard errors, or counts by register."""
+    return [
+        {
+            "circuit": experiment.circuit.name,
+            "shots": experiment.shots,
+            **(_counts(outcome) if isinstance(outcome, Counts) else _values(outcome)),
+        }
+        for experiment, outcome in zip(batch.experiments, outcomes, strict=True)
+    ]
+
+
+def _values(outcome: Outcome) -> Answer:
+    assert not isinstance(outcome, Counts)
+    return {
+        "expectation_values": outcome.values.tolist(),
+        "std_errors": np.sqrt(outcome.variances).tolist(),
+        "raw_values": _listed(outcome.raw_values),
+        "raw_std_errors": None
+        if outcome.raw_variances is None
+        else np.sqrt(outcome.raw_variances).tolist(),
+    }
+
+
+def _listed(values: NDArray[np.float64] | None) -> list[list[float]] | None:
+    return None if values is None else values.tolist()
+
+
+def _counts(outcome: Counts) -> Answer:
+    """Counts of every register by itself; register bits are consecutive, lowest first."""
+    points = []
+    for distribution in outcome.points:
+        registers: dict[str, dict[str, float]] = {}
+        joint = distribution.to_dict()
+        low = 0
+        for name, size in outcome.registers:
+            own: dict[str, float] = {}
+            for bits, weight in joint.items():
+                part = bits[len(bits) - low - size : len(bits) - low]
+                own[part] = own.get(part, 0.0) + weight
+            exact = distribution.shots is None
+            registers[name] = own if exact else {bits: int(n) for bits, n in own.items()}
+            low += size
+        points.append(registers)
+    return {"counts": points}

@@ -1,0 +1,18 @@
+"""Stage 4: every option turns bound circuits into the circuits to submit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.stack import plan_together
+from qcpaas.execution import ExecutionBackend, Experiment, Plan
+from tasks.batch import Batch
+
+
+def plan_batch(batch: Batch, bound: Sequence[Experiment], device: ExecutionBackend) -> Plan:
+    """All circuits of all options, for one submission.
+
+    Raises:
+        MitigationError: A circuit cannot be prepared for an option; says which instruction.
+    """
+    return plan_together(batch.stacks(device), bound, sources=batch.experiments)
