@@ -1,0 +1,121 @@
+"""A device as the innermost execution backend of a stack of options."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+
+from pydantic import JsonValue
+from qiskit import QuantumCircuit
+from qiskit.circuit import ControlFlowOp
+
+from adapters.contract import Capabilities, DeviceAdapter, DeviceResult, Submission
+from qcpaas.errors import CircuitError, ShotsError, SubmissionRefused
+from qcpaas.execution import Counts, ExecutionBackend, Experiment, Outcome, Plan
+
+
+class DeviceBackend(ExecutionBackend):
+    """Runs experiments on one device as they are; options around it change them.
+
+    Args:
+        seed_source: A fresh seed for each submission.
+        noise_model: Serialisable Aer noise model in place of the device's own noise, on its
+            physical qubits.
+    """
+
+    def __init__(
+        self,
+        adapter: DeviceAdapter,
+        seed_source: Callable[[], int],
+        noise_model: dict[str, JsonValue] | None = None,
+    ) -> None:
+        self.adapter = adapter
+        self._capabilities = adapter.capabilities()
+        self._seed_source = seed_source
+        self._noise_model = noise_model
+        if noise_model is not None and not self._capabilities.noise_models:
+            raise SubmissionRefused(
+                f"{adapter.name} takes no noise model. Choose a simulator or a twin."
+            )
+
+    def plan(self, experiments: Sequence[Experiment]) -> Plan:
+        columns = tuple(tuple(range(e.parameter_values.shape[1])) for e in experiments)
+        return Plan(tuple(experiments), (), columns)
+
+    def execute(self, experiments: Sequence[Experiment]) -> tuple[Counts, ...]:
+        return self.submit(experiments).counts
+
+    def submit(self, experiments: Sequence[Experiment]) -> DeviceResult:
+        """Check everything, then run it as one device job.
+
+        Raises:
+            ShotsError: Out of the device's range, or exact probabilities of a real device.
+            CircuitError: No measurement, unbound parameters, or too many qubits.
+            AdapterError: The device refused the submission, failed, or cannot be reached.
+        """
+        check_experiments(experiments, self.adapter.name, self._capabilities)
+        submission = Submission(tuple(experiments), self._seed_source(), self._noise_model)
+        handle = self.adapter.submit(submission, token=secrets.token_hex(16))
+        return self.adapter.result(handle)
+
+    def combine(self, plan: Plan, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+        return tuple(outcomes)
+
+
+def check_experiments(
+    experiments: Sequence[Experiment], device: str, capabilities: Capabilities
+) -> None:
+    """Refuse what the device cannot run, before anything is sent; errors as in `submit` above."""
+    if len(experiments) > capabilities.max_circuits:
+        raise SubmissionRefused(
+            f"{len(experiments)} circuits were planned for one submission; {device} takes "
+            f"{capabilities.max_circuits}. Ask for fewer circuits or fewer options."
+        )
+    for experiment in experiments:
+        _check_shots(experiment, device, capabilities)
+        _check_circuit(experiment, device, capabilities)
+
+
+def _check_shots(experiment: Experiment, device: str, capabilities: Capabilities) -> None:
+    shots = experiment.shots
+    if shots is None:
+        if not capabilities.exact:
+            raise ShotsError(
+                f"exact probabilities were asked of {device}, which samples. Give shots."
+            )
+    elif not 1 <= shots <= capabilities.max_shots:
+        raise ShotsError(
+            f"{shots} shots were asked for circuit {experiment.circuit.name}; {device} takes "
+            f"1 to {capabilities.max_shots}."
+        )
+
+
+def _check_circuit(experiment: Experiment, device: str, capabilities: Capabilities) -> None:
+    circuit = experiment.circuit
+    if not measures(circuit):
+        raise CircuitError(
+            f"circuit {circuit.name} has no measurement, and counts are asked. "
+            "Add measure_all(), or ask for expectation values."
+        )
+    if experiment.parameter_values.shape[1:] != (circuit.num_parameters,):
+        raise CircuitError(
+            f"circuit {circuit.name} has {circuit.num_parameters} parameters; its points have "
+            f"shape {experiment.parameter_values.shape}. Give one column for each parameter."
+        )
+    if circuit.num_qubits > capabilities.num_qubits:
+        raise CircuitError(
+            f"circuit {circuit.name} needs {circuit.num_qubits} qubits; {device} has "
+            f"{capabilities.num_qubits}. Choose a larger device or cut the circuit."
+        )
+
+
+def measures(circuit: QuantumCircuit) -> bool:
+    """Whether a measurement stands anywhere in the circuit, also inside control flow."""
+    # From the end, where measurements usually are: this runs at every call of a loop.
+    for instruction in reversed(circuit.data):
+        if instruction.name == "measure":
+            return True
+        operation = instruction.operation
+        if isinstance(operation, ControlFlowOp) and any(map(measures, operation.blocks)):
+            return True
+    return False
