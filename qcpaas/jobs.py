@@ -56,10 +56,20 @@ class RuntimeJob:
             NotReady: It is still unfinished after ``timeout``.
             QCPaaSError: The job's own error, where it failed or was cancelled.
         """
+        self.wait(timeout)
+        return self.answer()[0]
+
+    def answer(self) -> tuple[Any, Manifest]:
+        """The value and how it came about, in one request; does not wait.
+
+        Raises:
+            NotReady: It is unfinished.
+            QCPaaSError: The job's own error, where it failed or was cancelled.
+        """
         from qcpaas.values import decode
 
-        self.wait(timeout)
-        return decode(self._transport.result(self.job_id).value)
+        result = self._transport.result(self.job_id)
+        return decode(result.value), result.manifest
 
     def manifest(self) -> Manifest:
         """Everything that is needed to repeat or to question the result; does not wait."""

@@ -65,6 +65,7 @@ class RuntimeProvider:
         *,
         seed: int | None = None,
         exact: bool = False,
+        gate_for_gate: bool = False,
         noise_model: Any = None,
         name: str = "",
         bundle: Bundle | None = None,
@@ -79,6 +80,7 @@ class RuntimeProvider:
             shots: For each circuit and point; the class's own unless given.
             seed: Root of every random choice; drawn unless given.
             exact: Expectation values without shot noise, where the device can give them.
+            gate_for_gate: Run circuits as given on the qubits as numbered, uncompiled.
             noise_model: An Aer ``NoiseModel``, or its dictionary, in place of the twin's noise.
             bundle: The class already packed.
 
@@ -95,6 +97,7 @@ class RuntimeProvider:
             shots=worker_class.shots if shots is None else shots,
             seed=seed,
             exact=exact,
+            gate_for_gate=gate_for_gate,
             noise_model=noise_model,
         )
         names = [option.name for option in execution.options]
@@ -204,7 +207,7 @@ def _settings(
     seed: int | None,
     exact: bool,
     noise_model: Any,
-    gate_for_gate: bool = False,
+    gate_for_gate: bool,
 ) -> ExecutionSettings:
     settings = ExecutionSettings(
         backend=backend,

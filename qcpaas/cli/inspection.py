@@ -1,0 +1,73 @@
+"""The commands that look at what there is: jobs, results, logs, devices, options."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from qcpaas.cli import tables
+from qcpaas.cli.connection import AsJson, Remote, connect
+
+JobId = Annotated[str, typer.Argument(help="As `qcpaas jobs` lists it.")]
+
+
+def jobs(
+    ctx: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    as_json: AsJson = False,
+    remote: Remote = None,
+) -> None:
+    """List jobs, the newest first."""
+    tables.show_jobs(connect(ctx, remote).jobs(limit), as_json=as_json)
+
+
+def job(ctx: typer.Context, job_id: JobId, as_json: AsJson = False, remote: Remote = None) -> None:
+    """Show a job's state and progress."""
+    found = connect(ctx, remote).job(job_id)
+    tables.show_job(found.record(), found.address(), as_json=as_json)
+
+
+def result(
+    ctx: typer.Context,
+    job_id: JobId,
+    manifest: Annotated[
+        bool, typer.Option("--manifest", help="Print how the result came about, as JSON.")
+    ] = False,
+    as_json: AsJson = False,
+    remote: Remote = None,
+) -> None:
+    """Show a finished job's result."""
+    found = connect(ctx, remote).job(job_id)
+    if manifest:
+        typer.echo(found.manifest().model_dump_json(indent=2))
+        return
+    tables.show_result(found, as_json=as_json)
+
+
+def logs(ctx: typer.Context, job_id: JobId, as_json: AsJson = False, remote: Remote = None) -> None:
+    """Print a job's log."""
+    lines = list(connect(ctx, remote).job(job_id).logs())
+    typer.echo(json.dumps(lines) if as_json else "\n".join(lines))
+
+
+def cancel(
+    ctx: typer.Context, job_id: JobId, as_json: AsJson = False, remote: Remote = None
+) -> None:
+    """Cancel a job."""
+    found = connect(ctx, remote).job(job_id)
+    found.cancel()
+    state = found.status()
+    shown = {"job_id": job_id, "state": state.value}
+    typer.echo(json.dumps(shown) if as_json else f"job {job_id} is {state}")
+
+
+def devices(ctx: typer.Context, as_json: AsJson = False, remote: Remote = None) -> None:
+    """List devices and their calibrations."""
+    tables.show_devices(connect(ctx, remote).devices(), as_json=as_json)
+
+
+def options(ctx: typer.Context, as_json: AsJson = False, remote: Remote = None) -> None:
+    """List execution options, outermost first."""
+    tables.show_options(connect(ctx, remote).options(), as_json=as_json)

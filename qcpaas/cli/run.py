@@ -1,0 +1,167 @@
+"""``qcpaas run`` and ``qcpaas rerun``: submit, follow, show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from qcpaas.cli import tables
+from qcpaas.cli.connection import AsJson, Remote, connect
+from qcpaas.cli.live import follow
+from qcpaas.errors import InputError
+from qcpaas.jobs import RuntimeJob
+from qcpaas.provider import RuntimeProvider
+from qcpaas.schemas import OptionSpec
+
+_DEFAULT_SHOTS = 4096
+
+Detach = Annotated[
+    bool, typer.Option("--detach", help="With --remote: print the job id and do not wait.")
+]
+
+
+def run(
+    ctx: typer.Context,
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE[:CLASS]",
+            help="A Python file with a RuntimeWorkerBase subclass, or an OpenQASM or QPY circuit.",
+        ),
+    ],
+    *,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="KEY=VALUE", help="Input of run(), JSON or text."),
+    ] = None,
+    backend: Annotated[str | None, typer.Option(help="Device, such as FakeKolkata.")] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option", metavar="NAME[(SETTING=VALUE)]", help="Repeatable, outermost first."
+        ),
+    ] = None,
+    shots: Annotated[int | None, typer.Option(help="For each circuit and point.")] = None,
+    observables: Annotated[
+        list[str] | None,
+        typer.Option("--observable", help="Pauli sum such as '0.5*ZZ + XI'; repeatable."),
+    ] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--parameters", metavar="V,V,...", help="One parameter point; repeatable."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Root of every random choice.")] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Without shot noise.")] = False,
+    gate_for_gate: Annotated[
+        bool, typer.Option("--gate-for-gate", help="Run the gates as given, uncompiled.")
+    ] = False,
+    detach: Detach = False,
+    as_json: AsJson = False,
+    remote: Remote = None,
+) -> None:
+    """Run a workload or a circuit, and show its result."""
+    _check_detach(detach, remote)
+    path, class_name = _split(file)
+    execution: dict[str, Any] = {
+        "seed": seed,
+        "exact": exact,
+        "gate_for_gate": gate_for_gate,
+    }
+    if class_name is not None or path.suffix == ".py":
+        if observables or parameters:
+            raise InputError("--observable and --parameters go with a circuit file only.")
+        execution |= {"backend": backend, "options": options, "shots": shots}
+        job = _run_workload(
+            connect(ctx, remote), path, class_name, _read_inputs(inputs or []), execution
+        )
+    else:
+        if inputs:
+            raise InputError(f"--input goes with a Python file only; {path} is a circuit.")
+        execution |= {"backend": backend or "", "options": options or []}
+        execution["shots"] = _DEFAULT_SHOTS if shots is None else shots
+        points = [_point(text) for text in parameters or []] or None
+        _check_is_file(path)  # before Qiskit is imported
+        provider = connect(ctx, remote)
+        job = provider.run_circuits(path, observables or None, points, **execution)
+    _finish(job, detach=detach, as_json=as_json)
+
+
+def rerun(
+    ctx: typer.Context,
+    job_id: Annotated[str, typer.Argument(help="The job to repeat.")],
+    detach: Detach = False,
+    as_json: AsJson = False,
+    remote: Remote = None,
+) -> None:
+    """Repeat a job from its manifest, with its seed and its calibration."""
+    _check_detach(detach, remote)
+    _finish(connect(ctx, remote).rerun(job_id), detach=detach, as_json=as_json)
+
+
+def _run_workload(
+    provider: RuntimeProvider,
+    path: Path,
+    class_name: str | None,
+    inputs: dict[str, Any],
+    execution: dict[str, Any],
+) -> RuntimeJob:
+    from qcpaas.packing import pack_file
+
+    named = [OptionSpec.parse(option).name for option in execution["options"] or ()]
+    worker_class, bundle = pack_file(path, class_name, also=named)
+    return provider.run(worker_class, inputs, bundle=bundle, **execution)
+
+
+def _check_is_file(path: Path) -> None:
+    if not path.is_file():
+        raise InputError(f"there is no file {path}. Check the path.")
+
+
+def _finish(job: RuntimeJob, *, detach: bool, as_json: bool) -> None:
+    if detach:
+        shown = {"job_id": job.job_id, "address": job.address()}
+        typer.echo(json.dumps(shown) if as_json else f"{job.job_id}\n{shown['address']}")
+        return
+    follow(job, quiet=as_json)
+    tables.show_result(job, as_json=as_json)
+
+
+def _check_detach(detach: bool, remote: str | None) -> None:
+    if detach and remote is None:
+        raise InputError("--detach goes with --remote: an embedded job ends with this process.")
+
+
+def _split(file: str) -> tuple[Path, str | None]:
+    """Path and class name of ``FILE[:CLASS]``."""
+    head, colon, tail = file.rpartition(":")
+    if colon and head and tail.isidentifier() and not Path(file).exists():
+        return Path(head), tail
+    return Path(file), None
+
+
+def _read_inputs(texts: Sequence[str]) -> dict[str, Any]:
+    inputs: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.isidentifier():
+            raise InputError(f"--input {text!r} is not of the form key=value.")
+        if key in inputs:
+            raise InputError(f"--input {key} is given twice.")
+        try:
+            inputs[key] = json.loads(value)
+        except json.JSONDecodeError:
+            inputs[key] = value
+    return inputs
+
+
+def _point(text: str) -> list[float]:
+    try:
+        return [float(value) for value in text.split(",")]
+    except ValueError:
+        raise InputError(
+            f"--parameters {text!r} cannot be read. Write numbers with commas between."
+        ) from None

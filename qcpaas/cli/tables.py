@@ -1,0 +1,149 @@
+"""Jobs, devices and options as tables for people, or as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+from qcpaas.cli.figures import age, plain, result_tables, summary
+from qcpaas.jobs import RuntimeJob
+from qcpaas.schemas import DeviceInfo, JobRecord, OptionInfo
+
+
+def show_result(job: RuntimeJob, *, as_json: bool) -> None:
+    """A finished job's value and how it came about.
+
+    Raises:
+        NotReady: It is unfinished.
+        QCPaaSError: The job's own error, where it failed.
+    """
+    value, manifest = job.answer()
+    if as_json:
+        shown = {
+            "job_id": job.job_id,
+            "value": plain(value),
+            "manifest": manifest.model_dump(mode="json"),
+        }
+        typer.echo(json.dumps(shown))
+        return
+    console = Console(highlight=False)
+    for table in result_tables(value, manifest):
+        console.print(table)
+    console.print(summary(job.job_id, manifest))
+
+
+def show_jobs(records: Sequence[JobRecord], *, as_json: bool) -> None:
+    if as_json:
+        _echo(records)
+        return
+    table = _table("job", "name", "device", "options", "state", "progress", "created (UTC)", "took")
+    for record in records:
+        table.add_row(
+            record.job_id,
+            record.name,
+            record.backend,
+            ", ".join(record.options),
+            record.state.value,
+            _progress(record),
+            f"{record.created_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
+            _took(record),
+        )
+    _print(table, "No jobs yet. `qcpaas run FILE` makes one.")
+
+
+def show_job(record: JobRecord, address: str | None, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({**record.model_dump(mode="json"), "address": address}))
+        return
+    rows = {
+        "job": record.job_id,
+        "name": record.name,
+        "kind": record.kind,
+        "device": record.backend,
+        "options": ", ".join(record.options) or "none",
+        "state": record.state.value,
+        "progress": _progress(record),
+        "figures": ", ".join(f"{k} {v:.6g}" for k, v in record.progress.metrics.items()),
+        "created": f"{record.created_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
+        "took": _took(record),
+        "error": f"{record.error.type}: {record.error.message}" if record.error else "",
+        "watch at": address or "",
+    }
+    table = Table(show_header=False, box=None)
+    for name, value in rows.items():
+        if value:
+            table.add_row(name, value)
+    _print(table, "")
+    if record.error is not None and record.error.traceback_text:
+        typer.echo(record.error.traceback_text)
+
+
+def show_devices(devices: Sequence[DeviceInfo], *, as_json: bool) -> None:
+    if as_json:
+        _echo(devices)
+        return
+    table = _table("device", "qubits", "kind", "calibration", "calibrated", "description")
+    for device in sorted(devices, key=lambda device: (device.num_qubits, device.name)):
+        table.add_row(
+            device.name,
+            str(device.num_qubits),
+            "simulator" if device.simulator else device.adapter,
+            (device.snapshot_id or "")[:12],
+            f"{age((datetime.now(UTC) - device.calibrated_at).total_seconds())} ago"
+            if device.calibrated_at
+            else "",
+            device.description,
+        )
+    _print(table, "No devices are registered.")
+
+
+def show_options(options: Sequence[OptionInfo], *, as_json: bool) -> None:
+    if as_json:
+        _echo(options)
+        return
+    table = _table("option", "rank", "what it does", "needs", "settings")
+    for option in sorted(options, key=lambda option: (option.rank, option.name)):
+        settings = option.settings.get("properties", option.settings)
+        table.add_row(
+            option.name,
+            str(option.rank),
+            option.summary,
+            ", ".join(option.requires),
+            ", ".join(settings),
+        )
+    _print(table, "The worker has no options.")
+
+
+def _echo(models: Sequence[BaseModel]) -> None:
+    typer.echo(json.dumps([model.model_dump(mode="json") for model in models]))
+
+
+def _print(table: Table, empty: str) -> None:
+    Console(highlight=False).print(table if table.row_count else empty)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold")
+    for column in columns:
+        # A name that is cut off cannot be used in the next command.
+        table.add_column(column, overflow="fold", no_wrap=column in {"job", "device", "option"})
+    return table
+
+
+def _progress(record: JobRecord) -> str:
+    progress = record.progress
+    count = "" if progress.total is None else f"{progress.done:g}/{progress.total:g}"
+    return " ".join(part for part in (progress.stage, count, progress.message) if part)
+
+
+def _took(record: JobRecord) -> str:
+    if record.started_at is None:
+        return ""
+    end = record.finished_at or datetime.now(UTC)
+    return f"{(end - record.started_at).total_seconds():.1f} s"
