@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import sys
 from pathlib import Path
 
 import httpx
 
-from deployments.processes import Processes
+from deployments.processes import Child, Processes
 from qcpaas.errors import PlatformError
 
 START_DEADLINE_S = 300.0
@@ -51,15 +52,36 @@ def start_server(
     *,
     ui: bool = True,
 ) -> str:
-    """Start a Prefect server and wait until it answers; returns its API's address.
+    """Start a Prefect server and wait until it answers; returns its address, without ``/api``.
+
+    Several may share one ``data_dir``: they start one after the other, because two migrations of
+    one new SQLite file break each other.
 
     Raises:
         PlatformError: It did not come up; with the end of its log.
     """
     home = data_dir.resolve() / "prefect"
     home.mkdir(parents=True, exist_ok=True)
-    api_url = f"http://{_reachable(host)}:{port}/api"
-    server = processes.start(
+    address = f"http://{reachable(host)}:{port}"
+    with (home / "start.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        server = _spawn(processes, host, port, data_dir, database_url, ui=ui)
+        processes.wait_healthy(server, lambda: healthy(f"{address}/api"), START_DEADLINE_S)
+    return address
+
+
+def _spawn(
+    processes: Processes,
+    host: str,
+    port: int,
+    data_dir: Path,
+    database_url: str | None,
+    *,
+    ui: bool,
+) -> Child:
+    home = data_dir.resolve() / "prefect"
+    api_url = f"http://{reachable(host)}:{port}/api"
+    return processes.start(
         "the Prefect server",
         [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)],
         log_file=data_dir / "logs" / "prefect-server.log",
@@ -71,8 +93,6 @@ def start_server(
         },
         cwd=home,
     )
-    processes.wait_healthy(server, lambda: healthy(api_url), START_DEADLINE_S)
-    return api_url
 
 
 def healthy(api_url: str) -> bool:
@@ -83,7 +103,7 @@ def healthy(api_url: str) -> bool:
         return False
 
 
-def _reachable(host: str) -> str:
+def reachable(host: str) -> str:
     """The address for a client on this machine of a server that listens on ``host``."""
     if ":" in host:
         raise PlatformError(f"asked to listen on {host!r}: give a host name or an IPv4 address.")

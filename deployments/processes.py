@@ -8,6 +8,7 @@ nothing. `Processes.stop` ends whole groups; where this process is killed before
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Self, TypedDict
 
 from deployments import guardian
 from qcpaas.errors import PlatformError
@@ -170,8 +171,8 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(env or {}), guardian.MARK_VARIABLE: self.mark},
                 cwd=cwd,
-                user=user,
                 start_new_session=True,
+                **as_user(user),
             )
         except OSError as error:
             raise PlatformError(f"{name} cannot be started: {error}.") from error
@@ -194,6 +195,21 @@ class Processes:
         status = "" if code is None else f" (exit code {code})"
         shown = child.last_lines() or "    (nothing)"
         return f"{child.name} {what}{status}. The end of its log, {child.log_file}:\n{shown}"
+
+
+class RunAs(TypedDict, total=False):
+    """The arguments of `subprocess.Popen` that change who the child is."""
+
+    user: str
+    group: int
+    extra_groups: Sequence[str | int]
+
+
+def as_user(name: str | None) -> RunAs:
+    """Become that user with its own group alone; without a name, stay who we are."""
+    if name is None:
+        return {}
+    return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
 
 
 def free_port(host: str = "127.0.0.1") -> int:
