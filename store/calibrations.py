@@ -101,7 +101,7 @@ class Calibrations:
         pulled = (
             select(PULL.c.pulled_at, CONTENT.c.content_id, CONTENT.c.payload)
             .join(CONTENT, CONTENT.c.content_id == PULL.c.content_id)
-            .where(CONTENT.c.content_id == content_id, PULL.c.device == CONTENT.c.device)
+            .where(PULL.c.content_id == content_id)
             .order_by(PULL.c.pulled_at.desc())
             .limit(1)
         )

@@ -11,7 +11,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, func, select
 from sqlalchemy.exc import IntegrityError
 
 from qcpaas.errors import NotReady
-from qcpaas.schemas import CircuitPayload, ExecutionRecord, JobResult, JobState
+from qcpaas.schemas import CircuitPayload, ErrorReport, ExecutionRecord, JobResult, JobState
 from store.database import Store
 from store.jobs import JOB, unknown_job
 from store.payloads import pack, unpack
@@ -100,7 +100,7 @@ class Results:
             NotReady: It is unfinished, or ended without a result.
         """
         query = (
-            select(JOB.c.state, RESULT.c.payload)
+            select(JOB.c.state, JOB.c.error, RESULT.c.payload)
             .select_from(JOB.outerjoin(RESULT, RESULT.c.job_id == JOB.c.job_id))
             .where(JOB.c.job_id == job_id)
         )
@@ -111,7 +111,7 @@ class Results:
             if not JobState(row.state).finished:
                 raise NotReady(f"job {job_id} is {row.state}. Ask again when it has finished.")
             if row.payload is None:
-                raise NotReady(f"job {job_id} {row.state} without a result; see qcpaas job.")
+                raise NotReady(f"job {job_id} {row.state} without a result{_reason(row.error)}.")
             result = unpack(JobResult, row.payload)
             count = connection.scalar(_COUNT, {"of_job": job_id}) or 0
             joined = _joined(connection, result) if executions else {}
@@ -153,6 +153,12 @@ class Results:
             connection.execute(
                 self._add_execution, [_execution_row(job_id, record) for record in executions]
             )
+
+
+def _reason(error: str | None) -> str:
+    if error is None:
+        return ""
+    return f": {ErrorReport.model_validate_json(error).message.rstrip('.')}"
 
 
 def _joined(connection: Connection, result: JobResult) -> dict[str, Any]:

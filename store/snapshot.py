@@ -209,7 +209,7 @@ class Snapshot:
                 provenance=tuple(Provenance(*origin) for origin in header["provenance"]),
                 dt_s=header["dt_s"],
             )
-        except (zlib.error, ValueError, KeyError) as error:
+        except (zlib.error, ValueError, KeyError, TypeError) as error:
             raise CalibrationError(f"snapshot {content_id} is corrupt: {error}.") from error
         if snapshot.content_id != content_id:
             raise CalibrationError(

@@ -84,8 +84,11 @@ class SnapshotPull(Row, table=True):
     """That a device reported a content at a moment; the device's calibration history."""
 
     __tablename__ = "snapshot_pull"
-    # Covers 'newest' and 'as of' without reading the table.
-    __table_args__ = (Index(None, "device", "pulled_at", "pull_id", "content_id"),)
+    __table_args__ = (
+        # Covers 'newest' and 'as of' without reading the table.
+        Index(None, "device", "pulled_at", "pull_id", "content_id"),
+        Index(None, "content_id", "pulled_at"),
+    )
 
     pull_id: int | None = Field(
         default=None,

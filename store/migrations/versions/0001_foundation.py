@@ -68,6 +68,9 @@ def create_device_and_calibration_tables() -> None:
         "snapshot_pull",
         ["device", "pulled_at", "pull_id", "content_id"],
     )
+    op.create_index(
+        "ix_snapshot_pull_content_id_pulled_at", "snapshot_pull", ["content_id", "pulled_at"]
+    )
 
 
 def create_job_tables() -> None:

@@ -1,0 +1,189 @@
+"""The calibration history: contents once, every pull known."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from sqlalchemy import func, select, update
+
+from qcpaas.errors import CalibrationError, UnknownSnapshot
+from store.calibrations import Calibrations
+from store.database import Store
+from store.snapshot import Quantity, Reading, Snapshot
+from store.tables import SnapshotContent, SnapshotPull, table
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+CONTENT = table(SnapshotContent)
+
+
+def snapshot(t1_s: float, taken_at: datetime = NOON, device: str = "FakeKolkata") -> Snapshot:
+    return Snapshot.of(device, 2, [Reading(Quantity.T1_S, (0,), t1_s, NOON)], taken_at)
+
+
+def contents(store: Store) -> int:
+    with store.read() as connection:
+        return connection.scalar(select(func.count()).select_from(CONTENT)) or 0
+
+
+def test_a_device_without_pulls_has_no_calibration(store: Store) -> None:
+    calibrations = Calibrations(store)
+    assert calibrations.latest_id("FakeKolkata") is None
+    assert calibrations.latest("FakeKolkata") is None
+    assert calibrations.as_of("FakeKolkata", NOON) is None
+    assert calibrations.history("FakeKolkata", 10) == []
+
+
+def test_a_recorded_snapshot_comes_back(store: Store) -> None:
+    calibrations = Calibrations(store)
+    recorded = snapshot(1e-4)
+    assert calibrations.record(recorded)
+    found = calibrations.latest("FakeKolkata")
+    assert found is not None
+    assert calibrations.latest_id("FakeKolkata") == found.content_id == recorded.content_id
+    assert found.taken_at == NOON
+    assert found.get(Quantity.T1_S, 0) == 1e-4
+
+
+def test_an_unchanged_pull_adds_its_time_and_no_content(store: Store) -> None:
+    calibrations = Calibrations(store)
+    calibrations.record(snapshot(1e-4))
+    assert not calibrations.record(snapshot(1e-4, NOON + HOUR))
+    assert contents(store) == 1
+    assert [at for at, _ in calibrations.history("FakeKolkata", 10)] == [NOON + HOUR, NOON]
+    latest = calibrations.latest("FakeKolkata")
+    assert latest is not None
+    assert latest.taken_at == NOON + HOUR
+
+
+def test_recording_the_same_pull_twice_changes_nothing(store: Store) -> None:
+    calibrations = Calibrations(store)
+    assert calibrations.record(snapshot(1e-4))
+    assert not calibrations.record(snapshot(1e-4))
+    assert len(calibrations.history("FakeKolkata", 10)) == 1
+
+
+def test_going_back_to_an_earlier_content_is_history_too(store: Store) -> None:
+    calibrations = Calibrations(store)
+    a, b = snapshot(1e-4), snapshot(2e-4, NOON + HOUR)
+    again = snapshot(1e-4, NOON + 2 * HOUR)
+    assert [calibrations.record(pull) for pull in (a, b, again)] == [True, True, True]
+    assert calibrations.history("FakeKolkata", 10) == [
+        (NOON + 2 * HOUR, a.content_id),
+        (NOON + HOUR, b.content_id),
+        (NOON, a.content_id),
+    ]
+    assert contents(store) == 2
+    assert calibrations.latest_id("FakeKolkata") == a.content_id
+
+
+@pytest.mark.parametrize(
+    ("at", "t1_s"),
+    [
+        (NOON - timedelta(microseconds=1), None),
+        (NOON, 1e-4),
+        (NOON + HOUR - timedelta(microseconds=1), 1e-4),
+        (NOON + HOUR, 2e-4),
+        (NOON + 1000 * HOUR, 2e-4),
+    ],
+)
+def test_as_of_gives_what_was_newest_then(store: Store, at: datetime, t1_s: float | None) -> None:
+    calibrations = Calibrations(store)
+    calibrations.record(snapshot(1e-4))
+    calibrations.record(snapshot(2e-4, NOON + HOUR))
+    calibrations.record(snapshot(9e-4, NOON - HOUR, device="FakeTorino"))
+    found = calibrations.as_of("FakeKolkata", at)
+    assert (None if found is None else found.get(Quantity.T1_S, 0)) == t1_s
+
+
+def test_the_last_of_two_pulls_at_one_instant_is_the_newest(store: Store) -> None:
+    calibrations = Calibrations(store)
+    calibrations.record(snapshot(1e-4))
+    calibrations.record(snapshot(2e-4))
+    assert calibrations.latest_id("FakeKolkata") == snapshot(2e-4).content_id
+
+
+def test_history_is_bounded(store: Store) -> None:
+    calibrations = Calibrations(store)
+    for number in range(5):
+        calibrations.record(snapshot(1e-4 * (number + 1), NOON + number * HOUR))
+    assert [at for at, _ in calibrations.history("FakeKolkata", 2)] == [
+        NOON + 4 * HOUR,
+        NOON + 3 * HOUR,
+    ]
+
+
+def test_a_snapshot_is_found_by_its_id(store: Store) -> None:
+    calibrations = Calibrations(store)
+    old = snapshot(1e-4)
+    calibrations.record(old)
+    calibrations.record(snapshot(2e-4, NOON + HOUR))
+    assert calibrations.get(old.content_id).get(Quantity.T1_S, 0) == 1e-4
+
+
+def test_an_unknown_snapshot_is_an_error(store: Store) -> None:
+    with pytest.raises(UnknownSnapshot, match="no calibration snapshot 'abc'"):
+        Calibrations(store).get("abc")
+
+
+def test_a_corrupt_row_is_noticed(store: Store) -> None:
+    calibrations = Calibrations(store)
+    recorded = snapshot(1e-4)
+    calibrations.record(recorded)
+    with store.write() as connection:
+        connection.execute(update(CONTENT).values(payload=snapshot(2e-4).to_bytes()))
+    for read in (
+        lambda: calibrations.latest("FakeKolkata"),
+        lambda: calibrations.as_of("FakeKolkata", NOON),
+        lambda: calibrations.get(recorded.content_id),
+    ):
+        with pytest.raises(CalibrationError, match=f"{recorded.content_id} is corrupt"):
+            read()
+
+
+def test_summary_columns_hold_the_medians(store: Store) -> None:
+    readings = [
+        *(Reading(Quantity.T1_S, (q,), t1_s, NOON) for q, t1_s in enumerate([1e-4, 2e-4, 6e-4])),
+        Reading(Quantity.T2_S, (1,), 5e-5, NOON),
+        Reading(Quantity.GATE_ERROR, (0, 1), 0.01, NOON, gate="cx"),
+        Reading(Quantity.GATE_ERROR, (1, 2), 0.03, NOON, gate="cx"),
+        Reading(Quantity.GATE_ERROR, (0,), 0.5, NOON, gate="sx"),
+        # Half of p(1|0) + p(0|1); qubit 1 lacks one of them and does not count.
+        Reading(Quantity.READOUT_P10, (0,), 0.02, NOON),
+        Reading(Quantity.READOUT_P01, (0,), 0.04, NOON),
+        Reading(Quantity.READOUT_P10, (1,), 0.9, NOON),
+    ]
+    Calibrations(store).record(Snapshot.of("device", 3, readings, NOON))
+    with store.read() as connection:
+        row = connection.execute(select(CONTENT)).one()
+    assert row.readings == len(readings)
+    assert (row.median_t1_s, row.median_t2_s) == (2e-4, 5e-5)
+    np.testing.assert_allclose(row.median_two_qubit_error, 0.02)
+    np.testing.assert_allclose(row.median_readout_error, 0.03)
+
+
+def test_a_snapshot_without_readings_has_no_medians(store: Store) -> None:
+    Calibrations(store).record(Snapshot.of("device", 3, [], NOON))
+    with store.read() as connection:
+        row = connection.execute(select(CONTENT)).one()
+    assert (row.readings, row.median_t1_s, row.median_readout_error) == (0, None, None)
+
+
+def test_eight_writers_of_one_pull_find_it_new_once(store: Store) -> None:
+    barrier, answers = threading.Barrier(8), []
+
+    def record() -> None:
+        barrier.wait()
+        answers.append(Calibrations(store).record(snapshot(1e-4)))
+
+    threads = [threading.Thread(target=record) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == [False] * 7 + [True]
+    with store.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(table(SnapshotPull))) == 1

@@ -1,0 +1,223 @@
+"""Jobs: created once, changed by whoever is first, found or explained."""
+
+from __future__ import annotations
+
+import math
+import threading
+from datetime import UTC, datetime
+
+import pytest
+
+from qcpaas.errors import UnknownJob
+from qcpaas.schemas import (
+    Bundle,
+    CircuitItem,
+    CircuitJob,
+    CircuitPayload,
+    ErrorReport,
+    ExecutionSettings,
+    JobState,
+    Observable,
+    ObservableTerm,
+    OptionSpec,
+    Progress,
+    WorkloadJob,
+)
+from store.database import Store
+from store.jobs import Jobs
+
+ERROR = ErrorReport(type="WorkloadError", message="it broke\x00", traceback_text="line 1\n")
+EXECUTION = ExecutionSettings(
+    backend="FakeKolkata",
+    options=(
+        OptionSpec(name="ZeroNoiseExtrapolation", settings={"factors": [1, 3]}),
+        OptionSpec(name="ReadoutMitigation"),
+    ),
+    seed=7,
+)
+
+
+def circuit_job(job_id: str = "job-1") -> CircuitJob:
+    item = CircuitItem(
+        circuit=CircuitPayload(format="qasm3", text="OPENQASM 3.0; // Київ"),
+        observables=(Observable(terms=(ObservableTerm(pauli="ZZ", coefficient=0.1 + 0.2),)),),
+        parameter_values=((math.pi, 1e-300, -0.0),),
+    )
+    return CircuitJob(job_id=job_id, name="pair", execution=EXECUTION, items=(item,))
+
+
+def workload_job(job_id: str = "job-2") -> WorkloadJob:
+    bundle = Bundle(entry="work:Ground", modules={"work": "class Ground: ..."})
+    return WorkloadJob(
+        job_id=job_id, execution=EXECUTION, bundle=bundle, inputs={"steps": 3, "x": 0.1}
+    )
+
+
+def test_a_created_job_is_queued(store: Store) -> None:
+    before = datetime.now(UTC)
+    record = Jobs(store).create(circuit_job(), flow_run_id="run-1")
+    assert before <= record.created_at <= datetime.now(UTC)
+    assert record.model_dump(exclude={"created_at", "progress"}) == {
+        "job_id": "job-1",
+        "kind": "circuits",
+        "name": "pair",
+        "backend": "FakeKolkata",
+        "options": ("ZeroNoiseExtrapolation", "ReadoutMitigation"),
+        "state": JobState.QUEUED,
+        "started_at": None,
+        "finished_at": None,
+        "error": None,
+        "flow_run_id": "run-1",
+    }
+    assert Jobs(store).get("job-1") == record
+
+
+@pytest.mark.parametrize("job", [circuit_job(), workload_job()], ids=["circuits", "workload"])
+def test_a_job_is_kept_as_it_was_submitted(store: Store, job: CircuitJob | WorkloadJob) -> None:
+    Jobs(store).create(job)
+    assert Jobs(store).spec(job.job_id) == job
+
+
+def test_creating_a_job_again_answers_the_first_and_renews_the_flow_run(store: Store) -> None:
+    jobs = Jobs(store)
+    first = jobs.create(circuit_job())
+    jobs.start("job-1")
+    again = jobs.create(circuit_job(), flow_run_id="run-2")
+    assert (again.created_at, again.state) == (first.created_at, JobState.RUNNING)
+    assert again.flow_run_id == "run-2"
+    assert jobs.create(circuit_job()).flow_run_id == "run-2"
+    assert len(jobs.all()) == 1
+
+
+def test_a_job_runs_from_start_to_finish(store: Store) -> None:
+    jobs = Jobs(store)
+    jobs.create(circuit_job())
+    started = jobs.start("job-1")
+    assert started.state is JobState.RUNNING
+    assert started.started_at is not None
+    finished = jobs.finish("job-1", JobState.COMPLETED)
+    assert finished.state is JobState.COMPLETED
+    assert finished.finished_at is not None
+    assert started.created_at <= started.started_at <= finished.finished_at
+    assert jobs.get("job-1") == finished
+
+
+def test_starting_a_running_job_keeps_its_start(store: Store) -> None:
+    jobs = Jobs(store)
+    jobs.create(circuit_job())
+    assert jobs.start("job-1") == jobs.start("job-1")
+
+
+def test_an_error_comes_back_whole(store: Store) -> None:
+    jobs = Jobs(store)
+    jobs.create(circuit_job())
+    jobs.start("job-1")
+    assert jobs.finish("job-1", JobState.FAILED, ERROR).error == ERROR
+
+
+@pytest.mark.parametrize("state", [JobState.COMPLETED, JobState.CANCELLED])
+@pytest.mark.parametrize("later", [JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED])
+def test_a_finished_job_never_changes(store: Store, state: JobState, later: JobState) -> None:
+    jobs = Jobs(store)
+    jobs.create(circuit_job())
+    finished = jobs.finish("job-1", state)
+    jobs.report("job-1", Progress(stage="execute", done=1))
+    assert jobs.finish("job-1", later, ERROR) == finished
+    assert jobs.start("job-1") == finished
+    assert jobs.get("job-1") == finished
+
+
+def test_a_failed_job_may_be_started_again(store: Store) -> None:
+    jobs = Jobs(store)
+    jobs.create(circuit_job())
+    jobs.start("job-1")
+    failed = jobs.finish("job-1", JobState.FAILED, ERROR)
+    assert jobs.finish("job-1", JobState.COMPLETED) == failed
+    again = jobs.start("job-1")
+    assert (again.state, again.error, again.finished_at) == (JobState.RUNNING, None, None)
+    assert jobs.finish("job-1", JobState.COMPLETED).state is JobState.COMPLETED
+
+
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING])
+def test_a_job_cannot_finish_as_unfinished(store: Store, state: JobState) -> None:
+    Jobs(store).create(circuit_job())
+    with pytest.raises(ValueError, match="cannot finish"):
+        Jobs(store).finish("job-1", state)
+
+
+def test_of_eight_that_finish_a_job_one_wins(store: Store) -> None:
+    Jobs(store).create(circuit_job())
+    barrier, seen = threading.Barrier(8), []
+
+    def finish(number: int) -> None:
+        barrier.wait()
+        error = ErrorReport(type="JobFailed", message=str(number))
+        seen.append(Jobs(store).finish("job-1", JobState.FAILED, error))
+
+    threads = [threading.Thread(target=finish, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 8
+    assert all(record == seen[0] for record in seen)
+
+
+def test_the_latest_progress_is_shown(store: Store) -> None:
+    jobs = Jobs(store)
+    jobs.create(circuit_job())
+    progress = Progress(
+        stage="execute", done=3, total=10, message="step 3", metrics={"energy": -1.1}
+    )
+    jobs.report("job-1", Progress(stage="bind"))
+    jobs.report("job-1", progress)
+    assert jobs.get("job-1").progress == progress
+    jobs.finish("job-1", JobState.COMPLETED)
+    assert jobs.get("job-1").progress == progress
+
+
+def test_a_figure_that_is_not_a_number_does_not_break_progress(store: Store) -> None:
+    jobs = Jobs(store)
+    jobs.create(circuit_job())
+    jobs.report("job-1", Progress(metrics={"energy": math.nan, "bound": -math.inf}))
+    metrics = jobs.get("job-1").progress.metrics
+    assert math.isnan(metrics["energy"])
+    assert metrics["bound"] == -math.inf
+
+
+def test_the_newest_jobs_come_first(store: Store) -> None:
+    jobs = Jobs(store)
+    for number in range(5):
+        jobs.create(circuit_job(f"job-{number}"))
+    assert [record.job_id for record in jobs.all(limit=3)] == ["job-4", "job-3", "job-2"]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda jobs: jobs.get("20261123-101502-5f0c1c"),
+        lambda jobs: jobs.spec("20261123-101502-5f0c1c"),
+        lambda jobs: jobs.start("20261123-101502-5f0c1c"),
+        lambda jobs: jobs.report("20261123-101502-5f0c1c", Progress()),
+        lambda jobs: jobs.finish("20261123-101502-5f0c1c", JobState.FAILED),
+    ],
+    ids=["get", "spec", "start", "report", "finish"],
+)
+def test_an_unknown_job_is_an_error_that_names_a_similar_one(store: Store, ask: object) -> None:
+    jobs = Jobs(store)
+    jobs.create(circuit_job("20261123-101502-5f0c1b"))
+    with pytest.raises(UnknownJob, match=r"5f0c1c'\. Did you mean 20261123-101502-5f0c1b\?"):
+        ask(jobs)  # type: ignore[operator]
+
+
+def test_an_id_like_no_other_is_answered_with_the_newest(store: Store) -> None:
+    jobs = Jobs(store)
+    for number in range(7):
+        jobs.create(circuit_job(f"20261123-101502-00000{number}"))
+    with pytest.raises(UnknownJob, match=r"newest are 20261123-101502-000006, .*000002; "):
+        jobs.get("zzz")
+
+
+def test_without_any_job_the_error_says_so(store: Store) -> None:
+    with pytest.raises(UnknownJob, match="none yet"):
+        Jobs(store).get("zzz")
