@@ -25,33 +25,42 @@ def sampled(counts: Mapping[str, int], num_bits: int, shots: int) -> Distributio
     )
 
 
-def exact(
-    probabilities: NDArray[np.float64],
-    clbits: Sequence[int],
-    readouts: Mapping[int, tuple[float, float]],
-    num_bits: int,
-) -> Distribution:
-    """Probabilities over measured clbits, with readout errors put in.
+def read_out(probabilities: Array, readouts: Mapping[int, tuple[float, float]]) -> Array:
+    """Put readout errors into probabilities.
 
     Args:
-        probabilities: Shape ``(2**len(clbits),)``; bit ``j`` of an index belongs to ``clbits[j]``.
-        clbits: Ascending.
-        readouts: ``p(1|0)`` and ``p(0|1)`` by position in ``clbits``.
-        num_bits: Clbits of the circuit; unmeasured ones are 0.
+        probabilities: Shape ``(2**bits,)``, bit 0 lowest.
+        readouts: ``p(1|0)`` and ``p(0|1)`` of a bit.
     """
-    tensor = probabilities.reshape((2,) * len(clbits))
-    for position, (p10, p01) in readouts.items():
-        axis = len(clbits) - 1 - position
+    bits = probabilities.size.bit_length() - 1
+    tensor = probabilities.reshape((2,) * bits)
+    for bit, (p10, p01) in readouts.items():
+        axis = bits - 1 - bit
         reading = np.array([[1 - p10, p01], [p10, 1 - p01]])
         tensor = np.moveaxis(np.tensordot(reading, tensor, axes=(1, axis)), 0, axis)
-    flat = tensor.reshape(-1)
-    kept = np.flatnonzero(flat > _NEGLIGIBLE)
+    flat: Array = tensor.reshape(-1)
+    return np.where(flat > _NEGLIGIBLE, flat, 0.0)
+
+
+def over_clbits(
+    weights: Array,
+    clbits: Sequence[int],
+    num_bits: int,
+    shots: int | None,
+) -> Distribution:
+    """Weights of all outcomes of some clbits, as a distribution over all of them.
+
+    Args:
+        weights: Shape ``(2**len(clbits),)``; bit ``j`` of an index belongs to ``clbits[j]``.
+        clbits: Ascending; the others are 0.
+    """
+    kept = np.flatnonzero(weights)
     outcomes: list[int] = kept.tolist()
     if tuple(clbits) != tuple(range(len(clbits))):
         outcomes = [
             sum((index >> j & 1) << clbit for j, clbit in enumerate(clbits)) for index in outcomes
         ]
-    return Distribution(packed(outcomes, num_bits), flat[kept].astype(np.float64), num_bits, None)
+    return Distribution(packed(outcomes, num_bits), weights[kept], num_bits, shots)
 
 
 def packed(outcomes: Sequence[int], num_bits: int) -> NDArray[np.uint8]:
