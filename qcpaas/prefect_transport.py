@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pydantic import ValidationError
 
@@ -68,6 +68,12 @@ class PrefectTransport:
     def __repr__(self) -> str:
         return f"PrefectTransport({self._api.url!r})"
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def environment(self) -> Environment:
         artifact = self._api.get(f"artifacts/{ENVIRONMENT_KEY}/latest")
         if artifact is None:
@@ -124,10 +130,13 @@ class PrefectTransport:
         raise kind(f"job {job_id} was {state}.")
 
     def logs(self, job_id: str) -> Sequence[str]:
+        return self.flow_run_logs(self._run(job_id)["id"])
+
+    def flow_run_logs(self, flow_run_id: str) -> Sequence[str]:
         return [
             f"{line['timestamp'][:19]} {_LEVELS.get(line['level'], line['level'])} "
             f"{line['message']}"
-            for line in self._api.logs(self._run(job_id)["id"])
+            for line in self._api.logs(flow_run_id)
         ]
 
     def cancel(self, job_id: str) -> None:
