@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, select, update
 
 from qcpaas.errors import CalibrationError, UnknownSnapshot
 from store.calibrations import Calibrations
-from store.database import Store
+from store.database import Store, open_store
 from store.snapshot import Quantity, Reading, Snapshot
 from store.tables import SnapshotContent, SnapshotPull, table
 
@@ -187,3 +188,19 @@ def test_eight_writers_of_one_pull_find_it_new_once(store: Store) -> None:
     assert sorted(answers) == [False] * 7 + [True]
     with store.read() as connection:
         assert connection.scalar(select(func.count()).select_from(table(SnapshotPull))) == 1
+
+
+def test_the_newest_id_is_read_from_the_index_alone(tmp_path: Path) -> None:
+    asked: list[tuple[str, object]] = []
+    with open_store(f"sqlite:///{tmp_path / 'store.db'}") as store:
+        event.listen(
+            store.engine,
+            "before_cursor_execute",
+            lambda _c, _cursor, statement, parameters, *_: asked.append((statement, parameters)),
+        )
+        Calibrations(store).latest_id("FakeKolkata")
+        ((statement, parameters),) = asked
+        with store.read() as connection:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+    assert len(plan) == 1  # neither a sort nor a second look-up
+    assert "SEARCH snapshot_pull USING COVERING INDEX" in plan[0].detail

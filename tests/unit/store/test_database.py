@@ -6,6 +6,7 @@ import multiprocessing
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -238,12 +239,14 @@ def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
         open_store(f"sqlite:///{tmp_path / 'file' / 'store.db'}")
 
 
-def test_a_connection_lost_in_the_middle_is_retryable(new_url: str) -> None:
-    with open_store(new_url) as opened:
-        if opened.is_sqlite:
-            pytest.skip("SQLite has no connection to lose")
-        with pytest.raises(PlatformUnavailable), opened.write() as connection:
+@pytest.mark.postgres
+def test_a_connection_lost_in_the_middle_is_retryable(
+    postgres_database: Callable[[], str],
+) -> None:
+    with open_store(postgres_database()) as opened:
+        with pytest.raises(PlatformUnavailable) as caught, opened.write() as connection:
             connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        assert caught.value.retryable
         assert Jobs(opened).all() == []  # the pool replaced it
 
 
