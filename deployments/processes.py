@@ -122,15 +122,34 @@ class Processes:
         while not healthy():
             waited = time.monotonic() - start
             if not child.running:
-                raise PlatformError(self._obituary(child, "ended before it was ready"))
+                raise PlatformError(_obituary(child, "ended before it was ready"))
             if waited > deadline_s:
-                raise PlatformError(self._obituary(child, f"is not ready after {waited:.0f} s"))
+                raise PlatformError(_obituary(child, f"is not ready after {waited:.0f} s"))
             time.sleep(0.05)
         return time.monotonic() - start
 
-    def ended(self) -> Child | None:
-        """The first child that has ended by itself, if any."""
-        return next((child for child in self._children if not child.running), None)
+    def wait_done(self, child: Child, deadline_s: float = 180.0) -> None:
+        """Wait until a child has done its work and ended.
+
+        Raises:
+            PlatformError: It failed, or the deadline passed; with its last log lines.
+        """
+        try:
+            code = child.process.wait(deadline_s)
+        except subprocess.TimeoutExpired as error:
+            raise PlatformError(
+                _obituary(child, f"is not done after {deadline_s:.0f} s")
+            ) from error
+        if code != 0:
+            raise PlatformError(_obituary(child, "failed"))
+        self._children.remove(child)
+        self._tell_guardian(f"drop {child.process.pid}")
+
+    def check(self) -> None:
+        """Raises `PlatformError` when a child has ended by itself; with its last log lines."""
+        for child in self._children:
+            if not child.running:
+                raise PlatformError(_obituary(child, "ended by itself"))
 
     def stop(self) -> None:
         """End all children, the newest first, with all that they started. Safe to call twice."""
@@ -190,12 +209,6 @@ class Processes:
         stdin.write(line + "\n")
         stdin.flush()
 
-    def _obituary(self, child: Child, what: str) -> str:
-        code = child.process.poll()
-        status = "" if code is None else f" (exit code {code})"
-        shown = child.last_lines() or "    (nothing)"
-        return f"{child.name} {what}{status}. The end of its log, {child.log_file}:\n{shown}"
-
 
 class RunAs(TypedDict, total=False):
     """The arguments of `subprocess.Popen` that change who the child is."""
@@ -229,3 +242,10 @@ def port_taken(host: str, port: int) -> bool:
         except OSError:
             return True
     return False
+
+
+def _obituary(child: Child, what: str) -> str:
+    code = child.process.poll()
+    status = "" if code is None else f" (exit code {code})"
+    shown = child.last_lines() or "    (nothing)"
+    return f"{child.name} {what}{status}. The end of its log, {child.log_file}:\n{shown}"

@@ -1,0 +1,115 @@
+"""What a platform needs of its Prefect server: a pool, runs of its deployments, their end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from qcpaas.errors import PlatformError
+from qcpaas.prefect_api import PrefectApi
+
+POOL = "qcpaas"
+FINAL_STATES = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+UNFINISHED_STATES = ["RUNNING", "PENDING", "CANCELLING"]
+RUN_DEADLINE_S = 300.0
+
+
+def ensure_pool(api: PrefectApi) -> None:
+    """Create the process work pool, from the template that the server itself carries."""
+    if api.get(f"work_pools/{POOL}") is not None:
+        return
+    known = api.get("collections/views/aggregate-worker-metadata")
+    template = known["prefect"]["process"]["default_base_job_configuration"]
+    api.post("work_pools/", {"name": POOL, "type": "process", "base_job_template": template})
+
+
+def workers_online(api: PrefectApi, since: datetime) -> int:
+    """How many workers of the pool have sent a sign of life after ``since``."""
+    workers = api.post(f"work_pools/{POOL}/workers/filter", {}) or []
+    beats = [worker.get("last_heartbeat_time") for worker in workers]
+    return sum(beat is not None and datetime.fromisoformat(beat) >= since for beat in beats)
+
+
+def start_run(api: PrefectApi, deployment: str) -> str:
+    """Schedule a run of ``flow/deployment`` for now; returns its id."""
+    found = api.get(f"deployments/name/{deployment}")
+    if found is None:
+        raise PlatformError(f"there is no deployment {deployment}; prefect.yaml should have it.")
+    run = api.post(f"deployments/{found['id']}/create_flow_run", {"state": {"type": "SCHEDULED"}})
+    run_id: str = run["id"]
+    return run_id
+
+
+def wait_for_runs(api: PrefectApi, run_ids: Sequence[str], alive: Callable[[], None]) -> None:
+    """Wait until all have completed.
+
+    Args:
+        alive: Called between two looks; raises where waiting has become pointless.
+
+    Raises:
+        PlatformError: One did not complete, or not in time.
+    """
+    deadline = time.monotonic() + RUN_DEADLINE_S
+    left = list(run_ids)
+    while left:
+        alive()
+        runs = [api.get(f"flow_runs/{run_id}") for run_id in left]
+        for run in runs:
+            _check(api, run)
+        left = [run["id"] for run in runs if run["state_type"] != "COMPLETED"]
+        if left and time.monotonic() > deadline:
+            raise PlatformError(
+                f"the platform's first runs are not done after {RUN_DEADLINE_S:.0f} s. "
+                f"See {api.url}/runs."
+            )
+        time.sleep(0.3)
+
+
+def _check(api: PrefectApi, run: dict[str, Any]) -> None:
+    if run["state_type"] in FINAL_STATES - {"COMPLETED"}:
+        lines = "\n".join(f"    {entry['message']}" for entry in api.logs(run["id"])[-8:])
+        message = (run.get("state") or {}).get("message")
+        raise PlatformError(
+            f"the run {run['name']} ended as {run['state_name']}: {message}\n{lines}"
+        )
+
+
+def crash_orphans(api: PrefectApi) -> list[dict[str, Any]]:
+    """Mark as crashed what ran when the platform went down; returns those flow runs.
+
+    For a start, before there is any worker: no process can be behind such a run.
+    """
+    orphans: list[dict[str, Any]] = api.post(
+        "flow_runs/filter",
+        {
+            "flow_runs": {"state": {"type": {"any_": UNFINISHED_STATES}}},
+            "work_pools": {"name": {"any_": [POOL]}},
+        },
+    )
+    for run in orphans:
+        _end(api, run, "CANCELLED" if run["state_type"] == "CANCELLING" else "CRASHED")
+    return orphans
+
+
+def drop_missed_runs(api: PrefectApi) -> None:
+    """Cancel what schedules planned for the time when the platform was down."""
+    missed = api.post(
+        "flow_runs/filter",
+        {
+            "flow_runs": {
+                "state": {"type": {"any_": ["SCHEDULED"]}},
+                "expected_start_time": {"before_": datetime.now(UTC).isoformat()},
+            },
+            "work_pools": {"name": {"any_": [POOL]}},
+        },
+    )
+    for run in missed:
+        if run["auto_scheduled"]:
+            _end(api, run, "CANCELLED")
+
+
+def _end(api: PrefectApi, run: dict[str, Any], state_type: str) -> None:
+    state = {"type": state_type, "name": state_type.title(), "message": "The platform was down."}
+    api.post(f"flow_runs/{run['id']}/set_state", {"state": state, "force": True})
