@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from pydantic import ValidationError
+
 from qcpaas.checks import check_inputs, check_job
+from qcpaas.errors import InputError
 from qcpaas.jobs import RuntimeJob
 from qcpaas.schemas import (
     CircuitJob,
@@ -209,17 +212,22 @@ def _settings(
     noise_model: Any,
     gate_for_gate: bool,
 ) -> ExecutionSettings:
-    settings = ExecutionSettings(
-        backend=backend,
-        options=tuple(OptionSpec.parse(option) for option in options),
-        shots=shots,
-        exact=exact,
-        gate_for_gate=gate_for_gate,
-        noise_model=_noise_model(noise_model),
-    )
-    if seed is None:
-        return settings
-    return ExecutionSettings.model_validate({**settings.model_dump(), "seed": seed})
+    asked: dict[str, Any] = {
+        "backend": backend,
+        "options": tuple(OptionSpec.parse(option) for option in options),
+        "shots": shots,
+        "exact": exact,
+        "gate_for_gate": gate_for_gate,
+        "noise_model": _noise_model(noise_model),
+    }
+    if seed is not None:
+        asked["seed"] = seed
+    try:
+        return ExecutionSettings.model_validate(asked)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise InputError(f"{name} is {first['input']!r}: {first['msg']}.") from error
 
 
 def _noise_model(model: Any) -> dict[str, JsonValue] | None:

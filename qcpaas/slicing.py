@@ -33,7 +33,8 @@ class _Statement:
 
     node: ast.stmt
     binds: frozenset[str]
-    changes: frozenset[str]
+    stores: frozenset[str]  # names whose items or attributes it sets
+    calls: frozenset[str]  # names whose methods it calls for their effect
     eager: frozenset[str]
     lazy: frozenset[str]
     repeatable: bool = True
@@ -110,7 +111,7 @@ class _Slice:
         self._source = source
         self._namespace = namespace
         self._label = label
-        self._kept = {i for i, statement in enumerate(statements) if statement.is_future}
+        self._kept: set[int] = set()
         self._literals: dict[int, dict[str, str]] = {}
         self._classes = {
             name
@@ -127,10 +128,14 @@ class _Slice:
         original = self._source.split("\n")  # as the tokenizer counts lines
         lines: list[list[str]] = [[] for _ in original]
         for index, statement in enumerate(self._statements):
-            if index in self._kept:
+            if index in self._kept and not statement.is_future:
                 _place(lines, original, statement)
             for name, literal in self._literals.get(index, {}).items():
                 lines[statement.first_line - 1].append(f"{name} = {literal}")
+        futures = [ast.unparse(s.node) for s in self._statements if s.is_future]
+        if lines[0] and futures:  # they come first, though the lines shift
+            lines.insert(0, [])
+        lines[0] += dict.fromkeys(futures)
         return "\n".join("; ".join(parts) for parts in lines).rstrip() + "\n"
 
     def _need(self, name: str, position: int) -> None:
@@ -143,15 +148,20 @@ class _Slice:
             self._refuse(name, "it is set by something other than a statement here")
         for index in found:
             statement = self._statements[index]
-            if self._is_tainted(index, position, statement.is_definition, set()):
+            if not self._is_tainted(index, position, statement.is_definition, set()):
+                self._keep(index, position)
+            elif name in statement.binds or self._is_variable(name, position):
                 self._substitute(name, index)
-                return
-            self._kept.add(index)
-            for reference in statement.eager:
-                if reference not in statement.binds or any(self._givers(reference, index)):
-                    self._need(reference, index)
-            for reference in [*statement.lazy, *self._named_options(statement)]:
-                self._need(reference, position)
+                return  # the live value is the last one: nothing before it matters
+
+    def _keep(self, index: int, position: int) -> None:
+        statement = self._statements[index]
+        self._kept.add(index)
+        for reference in statement.eager:
+            if reference not in statement.binds or any(self._givers(reference, index)):
+                self._need(reference, index)
+        for reference in [*statement.lazy, *self._named_options(statement)]:
+            self._need(reference, position)
 
     def _named_options(self, statement: _Statement) -> Iterator[str]:
         """Classes that a statement names in a string, as options are."""
@@ -163,23 +173,26 @@ class _Slice:
 
     def _givers(self, name: str, position: int) -> Iterator[int]:
         """Indices of the statements that bind or change a name, the last first."""
+        is_variable = self._is_variable(name, position)
         found = False
-        plain = False
         for index in range(position - 1, -1, -1):
             statement = self._statements[index]
-            if name in statement.binds:
-                plain = isinstance(statement.node, ast.Assign | ast.AnnAssign | ast.For | ast.With)
-                break
-        for index in range(position - 1, -1, -1):
-            statement = self._statements[index]
-            called = isinstance(statement.node, ast.Expr)
-            if name in statement.binds or (name in statement.changes and (plain or not called)):
+            changes = name in statement.stores or (is_variable and name in statement.calls)
+            if changes or name in statement.binds:
                 found = True
                 yield index
                 if statement.replaces(name):
                     return
         if not found and name not in _MODULE_NAMES:
             yield from (i for i in range(position) if self._statements[i].is_star)
+
+    def _is_variable(self, name: str, position: int) -> bool:
+        """Whether a name holds a value, not a module, a function or a class."""
+        binders = (s for s in reversed(self._statements[:position]) if name in s.binds)
+        last = next(binders, None)
+        return last is not None and not (
+            last.is_definition or isinstance(last.node, ast.Import | ast.ImportFrom)
+        )
 
     def _is_tainted(
         self, index: int, position: int, definition: bool, seen: set[tuple[str, int, bool]]
@@ -249,16 +262,16 @@ def _place(lines: list[list[str]], original: list[str], statement: _Statement) -
 
 
 def _analyse(node: ast.stmt) -> _Statement:
-    changes = frozenset(_changed(node))
+    stores, calls = frozenset(_stored(node)), frozenset(_called(node))
     try:
         table = symtable.symtable(ast.unparse(node), "<statement>", "exec")
     except SyntaxError:  # `await` at the top level of a notebook cell
-        stored = (
+        bound = (
             part.id
             for part in ast.walk(node)
             if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
         )
-        return _Statement(node, frozenset(stored), changes, frozenset(), frozenset(), False)
+        return _Statement(node, frozenset(bound), stores, calls, frozenset(), frozenset(), False)
     symbols = table.get_symbols()
     eager = {s.get_name() for s in symbols if s.is_referenced()} | set(_class_rebinds(node))
     lazy: set[str] = set()
@@ -269,7 +282,7 @@ def _analyse(node: ast.stmt) -> _Statement:
         if isinstance(part, ast.Attribute) and part.attr == "RuntimeProvider"
     }
     binds = {s.get_name() for s in symbols if s.is_assigned() or s.is_imported()}
-    return _Statement(node, frozenset(binds), changes, frozenset(eager), frozenset(lazy))
+    return _Statement(node, frozenset(binds), stores, calls, frozenset(eager), frozenset(lazy))
 
 
 def _collect(table: symtable.SymbolTable, inside: bool, eager: set[str], lazy: set[str]) -> None:
@@ -298,20 +311,25 @@ def _executed(node: ast.AST) -> Iterator[ast.AST]:
             yield from _executed(child)
 
 
-def _changed(node: ast.stmt) -> Iterator[str]:
-    """Names whose value a statement changes in place: ``x[k] = v``, ``x.append(v)``."""
+def _stored(node: ast.stmt) -> Iterator[str]:
+    """Names that a statement changes in place: ``x[k] = v``, ``x.a = v``, ``@x.register``."""
     for part in _executed(node):
-        target: ast.expr | None = None
         if isinstance(part, ast.Subscript | ast.Attribute) and not isinstance(part.ctx, ast.Load):
-            target = part
-        elif isinstance(part, ast.Expr) and isinstance(part.value, ast.Call):
-            target = part.value.func if isinstance(part.value.func, ast.Attribute) else None
-        if target is not None and (name := _root_name(target)) is not None:
-            yield name
+            name = _root_name(part)
+            if name is not None:
+                yield name
     for decorator in getattr(node, "decorator_list", []):
-        name = _root_name(decorator)
-        if name is not None:  # functools.singledispatch: @measure.register
+        if (name := _root_name(decorator)) is not None:
             yield name
+
+
+def _called(node: ast.stmt) -> Iterator[str]:
+    """Names whose methods are called as statements: ``x.append(v)``."""
+    for part in _executed(node):
+        if isinstance(part, ast.Expr) and isinstance(part.value, ast.Call):
+            method = part.value.func
+            if isinstance(method, ast.Attribute) and (name := _root_name(method)):
+                yield name
 
 
 def _root_name(node: ast.expr) -> str | None:

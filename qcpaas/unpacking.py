@@ -10,8 +10,8 @@ import ast
 import builtins
 import hashlib
 import importlib
-import itertools
 import linecache
+import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -73,8 +73,7 @@ class _Namespace(MetaPathFinder, Loader):
 
     def __init__(self, bundle: Bundle) -> None:
         digest = hashlib.sha256(bundle.model_dump_json().encode()).hexdigest()[:8]
-        candidates = (f"{NAMESPACE}{digest}_{number}" for number in itertools.count())
-        self.root = next(name for name in candidates if name not in sys.modules)
+        self.root = f"{NAMESPACE}{digest}_{secrets.token_hex(4)}"
         self._bundle = bundle
         self._packages = set(bundle.packages)
         self._builtins = {**vars(builtins), "__import__": self._import}

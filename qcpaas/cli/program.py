@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from qcpaas.cli import inspection, run
 from qcpaas.cli.connection import REMEMBERED
-from qcpaas.errors import QCPaaSError
+from qcpaas.errors import JobFailed, QCPaaSError
 from qcpaas.reports import rebuild, report_error
 
 _DEFECT = 70  # EX_SOFTWARE of sysexits.h
@@ -46,6 +46,8 @@ class _Program(TyperGroup):
 def _told(error: QCPaaSError) -> int:
     """Say what went wrong; of a traceback only the user's own lines."""
     text = getattr(error, "traceback_text", "").rstrip()
+    if not text and not isinstance(error, JobFailed):  # whose traceback is the platform's
+        text = "\n".join(getattr(error, "__notes__", ())).rstrip()
     if text:
         sys.stderr.write(f"{text}\n\n")
     _say(str(error) or type(error).__name__)

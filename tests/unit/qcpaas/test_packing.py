@@ -424,6 +424,67 @@ def test_name_that_no_statement_sets_is_refused(main):
         pack(namespace["Work"])
 
 
+def test_loops_that_only_use_what_the_class_uses_stay_behind(main):
+    namespace = main(
+        HEADER,
+        "import math\nresults = {}\nlimit = [1]\nlimit.append(2)\n",
+        "class Work(RuntimeWorkerBase):\n    def run(self):\n"
+        "        return [math.floor(2.5), limit, self.note]\n",
+        "Work.note = 'set afterwards'\n",
+        "class RuntimeProvider:\n    pass\n",
+        "for step in range(2):\n    math.sqrt(step)\n    results[step] = RuntimeProvider()\n"
+        "    Work.last = results[step]\n",
+    )
+    bundle = pack(namespace["Work"])
+    assert "results" not in "".join(bundle.modules.values())
+    assert run(bundle) == [2, [1, 2], "set afterwards"]
+
+
+def test_singledispatch_functions_travel_with_their_cases(main):
+    namespace = main(
+        HEADER,
+        """
+        from functools import singledispatch
+        @singledispatch
+        def shape(x):
+            return "other"
+        @shape.register
+        def _(x: int):
+            return "int"
+        """,
+        "class Work(RuntimeWorkerBase):\n    def run(self):\n        return shape(1) + shape('')\n",
+    )
+    assert run(pack(namespace["Work"])) == "intother"
+
+
+def test_type_checking_imports_dataclasses_and_globals_work(main):
+    namespace = main(
+        HEADER,
+        """
+        from __future__ import annotations
+        from dataclasses import dataclass, field
+        from typing import TYPE_CHECKING
+        if TYPE_CHECKING:
+            from collections.abc import Sequence
+        count = 0
+        @dataclass
+        class Point:
+            x: float = 1.0
+            rest: Sequence[float] = field(default_factory=list)
+        def tick():
+            global count
+            count += 1
+        """,
+        """
+        class Work(RuntimeWorkerBase):
+            def run(self):
+                tick()
+                return [Point().x, count]
+        """,
+    )
+    assert run(pack(namespace["Work"])) == [1.0, 1]
+
+
 def test_option_class_named_only_in_a_string_travels(main):
     namespace = main(
         HEADER,

@@ -1,0 +1,185 @@
+"""A small platform: a `Transport` that keeps jobs in a dictionary and runs workloads itself."""
+
+import logging
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from qcpaas.errors import JobCancelled, NotReady, UnknownJob
+from qcpaas.reports import rebuild, report_error
+from qcpaas.schemas import (
+    CalibrationUse,
+    DeviceInfo,
+    Environment,
+    JobRecord,
+    JobResult,
+    JobState,
+    Manifest,
+    OptionInfo,
+    Progress,
+)
+from qcpaas.unpacking import loaded
+
+DEVICES = (
+    DeviceInfo(name="FakeKolkata", adapter="twins", num_qubits=27, snapshot_id="a1b2c3"),
+    DeviceInfo(name="FakeSherbrooke", adapter="twins", num_qubits=127),
+)
+OPTIONS = (
+    OptionInfo(
+        name="ZeroNoiseExtrapolation",
+        rank=10,
+        summary="extrapolates to zero noise",
+        settings={"properties": {"scale_factors": {}, "order": {}}},
+    ),
+    OptionInfo(name="ReadoutMitigation", rank=90, summary="inverts readout errors"),
+    OptionInfo(name="Learned", rank=40, summary="needs a package", requires=("absent-package",)),
+)
+
+
+class Context:
+    log = logging.getLogger("workload")
+    exact = False
+
+    def __init__(self, job, report):
+        self.rng = np.random.default_rng(job.execution.seed)
+        self.shots = job.execution.shots
+        self.report = report
+
+    def backend(self, options):
+        return None
+
+
+class InMemoryPlatform:
+    """Runs a workload when its record is first asked for; a circuit job answers zeros."""
+
+    def __init__(self, environment=None):
+        self.submitted = {}
+        self.records = {}
+        self.results = {}
+        self.polls = 0
+        self.closed = False
+        self.never_ends = False
+        self._environment = environment
+
+    def environment(self):
+        if self._environment is not None:
+            return self._environment
+        from importlib.metadata import version
+        from platform import python_version
+
+        installed = {name: version(name) for name in ("qcpaas", "numpy", "qiskit")}
+        return Environment(
+            python=python_version(), distributions=installed, options=OPTIONS, devices=DEVICES
+        )
+
+    def submit(self, job):
+        self.submitted[job.job_id] = job
+        self.records[job.job_id] = JobRecord(
+            job_id=job.job_id,
+            kind=job.kind,
+            name=job.name,
+            backend=job.execution.backend,
+            options=tuple(option.name for option in job.execution.options),
+            state=JobState.QUEUED,
+            created_at=datetime.now(UTC),
+        )
+        return self.records[job.job_id]
+
+    def job(self, job_id):
+        if job_id not in self.records:
+            raise UnknownJob(f"there is no job {job_id!r}.")
+        self.polls += 1
+        record = self.records[job_id]
+        if record.state is JobState.QUEUED:
+            self._change(job_id, state=JobState.RUNNING, started_at=datetime.now(UTC))
+        elif record.state is JobState.RUNNING and not self.never_ends:
+            self._run(job_id)
+        return self.records[job_id]
+
+    def jobs(self, limit=50):
+        return list(reversed(self.records.values()))[:limit]
+
+    def result(self, job_id):
+        record = self.job(job_id)
+        if record.error is not None:
+            raise rebuild(record.error)
+        if record.state is JobState.CANCELLED:
+            raise JobCancelled(f"job {job_id} was cancelled.")
+        if job_id not in self.results:
+            raise NotReady(f"job {job_id} is {record.state}.")
+        return self.results[job_id]
+
+    def logs(self, job_id):
+        return [f"line of {self.job(job_id).job_id}"]
+
+    def cancel(self, job_id):
+        self._change(job_id, state=JobState.CANCELLED, finished_at=datetime.now(UTC))
+
+    def devices(self):
+        return self.environment().devices
+
+    def options(self):
+        return self.environment().options
+
+    def address(self, job_id):
+        return f"http://platform/runs/{job_id}"
+
+    def close(self):
+        self.closed = True
+
+    def _change(self, job_id, **change):
+        self.records[job_id] = self.records[job_id].model_copy(update=change)
+
+    def _run(self, job_id):
+        from qcpaas.values import encode
+
+        job = self.submitted[job_id]
+        ended = {"finished_at": datetime.now(UTC)}
+
+        def report(done, total, message, metrics):
+            told = Progress(stage="iterations", done=done, total=total, metrics=metrics)
+            self._change(job_id, progress=told)
+
+        try:
+            value = self._circuits(job) if job.kind == "circuits" else self._workload(job, report)
+        except Exception as error:  # noqa: BLE001  the user's code may raise anything
+            self._change(job_id, state=JobState.FAILED, error=report_error(error), **ended)
+            return
+        use = CalibrationUse(
+            device=job.execution.backend,
+            snapshot_id="a1b2c3",
+            taken_at=datetime(2026, 1, 1, tzinfo=UTC),
+            age_s=7200,
+            physical_qubits=(3, 5),
+        )
+        manifest = Manifest(job=job, calibrations=(use,), stage_seconds={"execute": 0.5})
+        self.results[job_id] = JobResult(job_id=job_id, value=encode(value), manifest=manifest)
+        self._change(job_id, state=JobState.COMPLETED, **ended)
+
+    def _workload(self, job, report):
+        with loaded(job.bundle) as worker_class:
+            return worker_class(Context(job, report)).run(**job.inputs)
+
+    def _circuits(self, job):
+        answers = []
+        for item in job.items:
+            answer = {"circuit": item.circuit.name, "shots": item.shots or job.execution.shots}
+            points = len(item.parameter_values or [()])
+            if item.observables is None:
+                answer["counts"] = [{"c": {"00": 3000, "11": 1096}}] * points
+            else:
+                width = len(item.observables)
+                answer |= {
+                    "expectation_values": [[-1.13712] * width] * points,
+                    "std_errors": [[0.00234] * width] * points,
+                    "raw_values": [[-1.05] * width] * points,
+                    "raw_std_errors": [[0.001] * width] * points,
+                }
+            answers.append(answer)
+        return answers
+
+
+@pytest.fixture
+def platform():
+    return InMemoryPlatform()

@@ -1,0 +1,85 @@
+"""Errors keep their class, their message and the user's own lines across a process boundary."""
+
+import pytest
+
+from qcpaas import errors
+from qcpaas.reports import rebuild, report_error
+from qcpaas.schemas import Bundle, ErrorReport
+from qcpaas.unpacking import loaded
+
+SOURCE = """\
+from qcpaas.worker import RuntimeWorkerBase
+from qcpaas.errors import CircuitError
+import helper
+
+class Work(RuntimeWorkerBase):
+    def run(self, own=False):
+        if own:
+            raise CircuitError("too wide")
+        return helper.divide(1)  # here
+"""
+HELPER = "def divide(x):\n    return x / 0\n"
+
+
+def raised(**inputs):
+    with loaded(Bundle(entry="lab:Work", modules={"lab": SOURCE, "helper": HELPER})) as work:
+        try:
+            work.run(object.__new__(work), **inputs)
+        except Exception as error:  # noqa: BLE001  whatever the workload raises
+            return error
+    raise AssertionError
+
+
+def all_errors(kind=errors.QCPaaSError):
+    return [kind, *(found for child in kind.__subclasses__() for found in all_errors(child))]
+
+
+@pytest.mark.parametrize("kind", all_errors())
+def test_every_error_of_the_tree_comes_back_as_itself(kind):
+    again = rebuild(report_error(kind("a message")))
+    assert type(again) is kind
+    assert str(again) == "a message"
+
+
+def test_users_exception_becomes_a_workload_error_with_the_users_lines_only():
+    report = report_error(raised())
+    assert report.type == "WorkloadError"
+    assert report.message == "ZeroDivisionError: division by zero"
+    lines = report.traceback_text.splitlines()
+    assert lines[:3] == [
+        "Traceback (most recent call last):",
+        '  File "lab.py", line 9, in run',
+        "    return helper.divide(1)  # here",
+    ]
+    assert '  File "helper.py", line 2, in divide' in lines
+    assert lines[-1] == "ZeroDivisionError: division by zero"
+    assert "test_reports" not in report.traceback_text
+
+
+def test_our_error_raised_by_the_user_keeps_its_class_and_shows_where():
+    report = report_error(raised(own=True))
+    assert (report.type, report.message) == ("CircuitError", "too wide")
+    assert 'File "lab.py", line 8' in report.traceback_text
+
+
+def test_rebuilt_workload_error_carries_the_traceback():
+    again = rebuild(report_error(raised()))
+    assert isinstance(again, errors.WorkloadError)
+    assert "lab.py" in again.traceback_text
+    assert "lab.py" in "".join(again.__notes__)
+
+
+def test_exception_outside_the_users_code_is_a_failed_job():
+    try:
+        {}[1]
+    except KeyError as error:
+        report = report_error(error)
+    assert report.type == "JobFailed"
+    assert "test_reports.py" in report.traceback_text
+
+
+@pytest.mark.parametrize("name", ["Unheard", "nearest", "annotations"])
+def test_unknown_class_comes_back_as_a_failed_job_that_names_it(name):
+    again = rebuild(ErrorReport(type=name, message="what"))
+    assert type(again) is errors.JobFailed
+    assert str(again) == f"{name}: what"
