@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,8 @@ from qiskit.exceptions import QiskitError
 
 # Their parameters say everything, and their definitions are slow to synthesise.
 _DEFINED_BY_PARAMETERS = (UnitaryGate, Initialize, StatePreparation, PermutationGate)
+_LOOP = "\x1dloop"
+_LOOP_NAME = re.compile(r"_loop_i_\d+")
 
 
 def circuit_key(circuit: QuantumCircuit) -> str:
@@ -42,7 +45,9 @@ def circuit_key(circuit: QuantumCircuit) -> str:
 def _circuit_parts(circuit: QuantumCircuit) -> Iterator[str]:
     yield f"{circuit.num_qubits} {circuit.num_clbits} {_value(circuit.global_phase, circuit)}"
     if circuit.num_parameters:
-        yield repr([parameter.name for parameter in circuit.parameters])
+        # Qiskit numbers its loop variables by process: their names say nothing.
+        names = [parameter.name for parameter in circuit.parameters]
+        yield repr([_LOOP if _LOOP_NAME.fullmatch(name) else name for name in names])
     index = {bit: position for position, bit in enumerate(circuit.qubits)}
     index.update((bit, position) for position, bit in enumerate(circuit.clbits))
     for register in (*circuit.qregs, *circuit.cregs):
@@ -102,8 +107,7 @@ def _control_flow(operation: ControlFlowOp, circuit: QuantumCircuit) -> str:
         indices, variable, body = operation.params
         detail = f"{list(indices)} {variable is None}"
         if variable is not None and variable in body.parameters:
-            # Qiskit numbers its loop variables by process: the name says nothing.
-            body = body.assign_parameters({variable: Parameter("\x1dloop")})
+            body = body.assign_parameters({variable: Parameter(_LOOP)})
         blocks = (body,)
     else:  # box, break_loop, continue_loop
         detail = f"{_value(getattr(operation, 'duration', None), circuit)}"
