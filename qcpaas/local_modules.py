@@ -33,12 +33,14 @@ class LocalModules:
         sources: Module name to source text.
         packages: Names in ``sources`` that are packages.
         requirements: Installed distributions, by name.
+        imported: All names that the modules import, whether found or not.
     """
 
     search_path: list[str]
     sources: dict[str, str] = field(default_factory=dict)
     packages: set[str] = field(default_factory=set)
     requirements: dict[str, Requirement] = field(default_factory=dict)
+    imported: set[str] = field(default_factory=set)
 
     def add(self, name: str, source: str, *, is_package: bool = False) -> None:
         """Take in a module and everything local that it imports.
@@ -55,6 +57,7 @@ class LocalModules:
             raise PackingError(f"module {name}, line {error.lineno}: {error.msg}.") from error
         package = name if is_package else name.rpartition(".")[0]
         for imported in imported_names(tree, package):
+            self.imported.add(imported)
             self.follow(imported)
 
     def follow(self, name: str) -> None:

@@ -68,7 +68,8 @@ def pack_file(
     elif class_name not in _top_classes(source, path):
         names = ", ".join(_top_classes(source, path)) or "none"
         raise PackingError(f"{path} defines no class {class_name!r}; it defines {names}.")
-    modules.add(stem, cut(source, [class_name, *also], None, str(path)))
+    part = cut(source, [class_name, *also], None, str(path))
+    _add_slice(modules, stem, part, source)
     bundle = _bundle(f"{stem}:{class_name}", modules)
     with loaded(bundle) as worker_class:
         return worker_class, bundle
@@ -81,7 +82,7 @@ def _only_worker(path: Path, source: str, stem: str) -> str:
     for name in candidates:
         modules = LocalModules([str(path.resolve().parent), *sys.path])
         try:
-            modules.add(stem, cut(source, [name], None, str(path)))
+            _add_slice(modules, stem, cut(source, [name], None, str(path)), source)
             bundle = _bundle(f"{stem}:{name}", modules)
         except PackingError as refusal:
             refusals.append(refusal)
@@ -150,8 +151,15 @@ def _pack_main(class_name: str, also: Iterable[str]) -> Bundle:
     package, _, _ = name.rpartition(".")
     if package:  # python -m package.module
         modules.follow(package)
-    modules.add(name, cut(source, [class_name, *_defined(also, namespace)], namespace, label))
+    part = cut(source, [class_name, *_defined(also, namespace)], namespace, label)
+    _add_slice(modules, name, part, source)
     return _bundle(f"{name}:{class_name}", modules)
+
+
+def _add_slice(modules: LocalModules, name: str, part: str, whole: str) -> None:
+    modules.add(name, part)
+    if name in modules.imported:  # a helper imports the script back, and may need all of it
+        modules.add(name, whole)
 
 
 def _defined(names: Iterable[str], namespace: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -14,6 +16,8 @@ from rich.table import Table
 from qcpaas.cli.figures import age, plain, result_tables, summary
 from qcpaas.jobs import RuntimeJob
 from qcpaas.schemas import DeviceInfo, JobRecord, OptionInfo
+
+_PIPED_COLUMNS = 160
 
 
 def show_result(job: RuntimeJob, *, as_json: bool) -> None:
@@ -32,7 +36,7 @@ def show_result(job: RuntimeJob, *, as_json: bool) -> None:
         }
         typer.echo(json.dumps(shown))
         return
-    console = Console(highlight=False)
+    console = _console()
     for table in result_tables(value, manifest):
         console.print(table)
     console.print(summary(job.job_id, manifest))
@@ -88,12 +92,12 @@ def show_devices(devices: Sequence[DeviceInfo], *, as_json: bool) -> None:
     if as_json:
         _echo(devices)
         return
-    table = _table("device", "qubits", "kind", "calibration", "calibrated", "description")
+    table = _table("device", "qubits", "adapter", "calibration", "calibrated", "description")
     for device in sorted(devices, key=lambda device: (device.num_qubits, device.name)):
         table.add_row(
             device.name,
             str(device.num_qubits),
-            "simulator" if device.simulator else device.adapter,
+            device.adapter,
             (device.snapshot_id or "")[:12],
             f"{age((datetime.now(UTC) - device.calibrated_at).total_seconds())} ago"
             if device.calibrated_at
@@ -125,7 +129,13 @@ def _echo(models: Sequence[BaseModel]) -> None:
 
 
 def _print(table: Table, empty: str) -> None:
-    Console(highlight=False).print(table if table.row_count else empty)
+    _console().print(table if table.row_count else empty)
+
+
+def _console() -> Console:
+    # Away from a terminal Rich assumes 80 columns, and folds what another program would read.
+    narrow = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(highlight=False, width=_PIPED_COLUMNS if narrow else None)
 
 
 def _table(*columns: str) -> Table:

@@ -324,6 +324,16 @@ def test_file_named_on_the_command_line_does_not_run_its_submission(tmp_path):
     assert run(bundle) == [2, 3]
 
 
+def test_script_that_its_helper_imports_back_travels_whole(project):
+    folder = project(
+        jobs_o=HEADER
+        + "import helper_o\nBASE = 10\nclass Work(RuntimeWorkerBase):\n"
+        + "    def run(self):\n        return helper_o.base()\n",
+        helper_o="import jobs_o\ndef base():\n    return jobs_o.BASE\n",
+    )
+    assert run(pack_file(folder / "jobs_o.py")[1]) == 10
+
+
 def test_notebook_cells_travel_as_far_as_the_class_needs_them(main):
     namespace = main(
         "import math as m\nfrom qcpaas.worker import RuntimeWorkerBase\n",
