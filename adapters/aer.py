@@ -364,6 +364,7 @@ def _distribution(
     measured = prepared.measured or ()
     by_position = {j: readouts[q] for j, (_, q) in enumerate(measured) if q in readouts}
     weights = distributions.read_out(data.probabilities, by_position)
+    weights /= weights.sum()  # Aer's channels keep the trace to 1e-8
     if shots is not None:
-        weights = rng.multinomial(shots, weights / weights.sum()).astype(np.float64)
+        weights = rng.multinomial(shots, weights).astype(np.float64)
     return distributions.over_clbits(weights, [clbit for clbit, _ in measured], num_bits, shots)

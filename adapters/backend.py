@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 from pydantic import JsonValue
 from qiskit import QuantumCircuit
 from qiskit.circuit import ControlFlowOp
 
-from adapters.contract import Capabilities, DeviceAdapter, DeviceResult, Submission
+from adapters.contract import Capabilities, DeviceAdapter, DeviceResult, JobHandle, Submission
 from qcpaas.errors import CircuitError, ShotsError, SubmissionRefused
 from qcpaas.execution import Counts, ExecutionBackend, Experiment, Outcome, Plan
+
+
+@dataclass(frozen=True, eq=False)
+class Sent:
+    """One device job: what was sent, under which name the device keeps it, and its answer."""
+
+    submission: Submission
+    handle: JobHandle
+    result: DeviceResult
 
 
 class DeviceBackend(ExecutionBackend):
@@ -43,9 +54,9 @@ class DeviceBackend(ExecutionBackend):
         return Plan(tuple(experiments), (), columns)
 
     def execute(self, experiments: Sequence[Experiment]) -> tuple[Counts, ...]:
-        return self.submit(experiments).counts
+        return self.submit(experiments).result.counts
 
-    def submit(self, experiments: Sequence[Experiment]) -> DeviceResult:
+    def submit(self, experiments: Sequence[Experiment]) -> Sent:
         """Check everything, then run it as one device job.
 
         Raises:
@@ -56,7 +67,7 @@ class DeviceBackend(ExecutionBackend):
         check_experiments(experiments, self.adapter.name, self._capabilities)
         submission = Submission(tuple(experiments), self._seed_source(), self._noise_model)
         handle = self.adapter.submit(submission, token=secrets.token_hex(16))
-        return self.adapter.result(handle)
+        return Sent(submission, handle, self.adapter.result(handle))
 
     def combine(self, plan: Plan, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
         return tuple(outcomes)
@@ -72,11 +83,13 @@ def check_experiments(
             f"{capabilities.max_circuits}. Ask for fewer circuits or fewer options."
         )
     for experiment in experiments:
-        _check_shots(experiment, device, capabilities)
-        _check_circuit(experiment, device, capabilities)
+        check_shots(experiment, device, capabilities)
+        check_width(experiment.circuit, device, capabilities)
+        _check_circuit(experiment)
 
 
-def _check_shots(experiment: Experiment, device: str, capabilities: Capabilities) -> None:
+def check_shots(experiment: Experiment, device: str, capabilities: Capabilities) -> None:
+    """Refuse shots out of the device's range, and exact probabilities of one that samples."""
     shots = experiment.shots
     if shots is None:
         if not capabilities.exact:
@@ -90,7 +103,16 @@ def _check_shots(experiment: Experiment, device: str, capabilities: Capabilities
         )
 
 
-def _check_circuit(experiment: Experiment, device: str, capabilities: Capabilities) -> None:
+def check_width(circuit: QuantumCircuit, device: str, capabilities: Capabilities) -> None:
+    """Refuse a circuit with more qubits than the device."""
+    if circuit.num_qubits > capabilities.num_qubits:
+        raise CircuitError(
+            f"circuit {circuit.name} needs {circuit.num_qubits} qubits; {device} has "
+            f"{capabilities.num_qubits}. Choose a larger device or cut the circuit."
+        )
+
+
+def _check_circuit(experiment: Experiment) -> None:
     circuit = experiment.circuit
     if not measures(circuit):
         raise CircuitError(
@@ -102,11 +124,8 @@ def _check_circuit(experiment: Experiment, device: str, capabilities: Capabiliti
             f"circuit {circuit.name} has {circuit.num_parameters} parameters; its points have "
             f"shape {experiment.parameter_values.shape}. Give one column for each parameter."
         )
-    if circuit.num_qubits > capabilities.num_qubits:
-        raise CircuitError(
-            f"circuit {circuit.name} needs {circuit.num_qubits} qubits; {device} has "
-            f"{capabilities.num_qubits}. Choose a larger device or cut the circuit."
-        )
+    if not np.isfinite(experiment.parameter_values).all():
+        raise CircuitError(f"circuit {circuit.name} has parameter values that are not finite.")
 
 
 def measures(circuit: QuantumCircuit) -> bool:

@@ -218,6 +218,8 @@ def _prepared(
     errors: Mapping[tuple[str, Place], QuantumError] | None = None,
     readouts: Mapping[int, Readout] | None = None,
 ) -> Prepared:
+    if not any(name == "measure" for name, _ in walk(compact)):
+        raise SubmissionRefused(f"circuit {source.name} has no measurement. Add measure_all().")
     table = None
     if not has_control_flow(compact):
         compact, table = tabulate(compact, source.parameters)

@@ -69,4 +69,4 @@ class TwinProvider:
         official = canonical_name(name)
         if official not in NUM_QUBITS:
             raise UnknownDevice(f"there is no twin {name!r}. {nearest(name, NUM_QUBITS)}")
-        return TwinAdapter(official, known or read_snapshot(official))
+        return TwinAdapter(official, read_snapshot(official) if known is None else known)
