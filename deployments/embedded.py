@@ -33,8 +33,9 @@ HOST = "127.0.0.1"
 
 @dataclass(eq=False)
 class RunningJob:
-    thread: threading.Thread
+    thread: threading.Thread = field(init=False)
     cancelled: threading.Event = field(default_factory=threading.Event)
+    server_ready: threading.Event = field(default_factory=threading.Event)
 
 
 class EmbeddedTransport:
@@ -49,7 +50,8 @@ class EmbeddedTransport:
         self._store: Store = open_store(settings.resolved_store_url)
         self._jobs = Jobs(self._store)
         self._processes = Processes()
-        self._address: str | None = None
+        self._port = free_port(HOST)
+        self._starting = threading.Lock()
         self._running: dict[str, RunningJob] = {}
 
     def environment(self) -> Environment:
@@ -60,17 +62,21 @@ class EmbeddedTransport:
 
     def submit(self, job: CircuitJob | WorkloadJob) -> JobRecord:
         record = self._jobs.create(job)
-        cancelled = threading.Event()
-        thread = threading.Thread(
-            target=self._run, args=(job, cancelled), name=f"job {job.job_id}", daemon=True
+        running = RunningJob()
+        running.thread = threading.Thread(
+            target=self._run, args=(job, running), name=f"job {job.job_id}", daemon=True
         )
-        self._running[job.job_id] = RunningJob(thread, cancelled)
+        self._running[job.job_id] = running
+        self._configure_prefect()
+        running.thread.start()  # imports the flows while the server starts
         try:
             self._start_server()
         except BaseException as error:
+            running.cancelled.set()
             self._jobs.finish(job.job_id, JobState.FAILED, report_error(error))
             raise
-        thread.start()
+        finally:
+            running.server_ready.set()
         return record
 
     def job(self, job_id: str) -> JobRecord:
@@ -114,7 +120,7 @@ class EmbeddedTransport:
 
     def address(self, job_id: str) -> str | None:
         record = self._jobs.get(job_id)
-        if self._address is None or record.flow_run_id is None:
+        if not self._processes.children or record.flow_run_id is None:
             return None
         return f"{self._address}/runs/flow-run/{record.flow_run_id}"
 
@@ -128,14 +134,17 @@ class EmbeddedTransport:
         self._processes.stop()
         self._store.close()
 
-    def _run(self, job: CircuitJob | WorkloadJob, cancelled: threading.Event) -> None:
-        """The job's thread: the flow records how it ended; this records that it could not begin."""
+    def _run(self, job: CircuitJob | WorkloadJob, running: RunningJob) -> None:
+        """The job's thread: the flow records how it ended; this, that it could not begin."""
         try:
             from flows.hybrid_job import hybrid_job
             from flows.job_run import cancellation
             from flows.workload import workload
 
-            cancellation.set(cancelled)
+            cancellation.set(running.cancelled)
+            running.server_ready.wait()
+            if running.cancelled.is_set():
+                raise JobCancelled(f"job {job.job_id} was cancelled before it began.")
             if isinstance(job, CircuitJob):
                 hybrid_job(job)
             else:
@@ -146,19 +155,22 @@ class EmbeddedTransport:
                 self._jobs.finish(job.job_id, ending, report_error(error))
 
     def _start_server(self) -> str:
-        if self._address is None:
-            self._address = start_server(
-                self._processes, HOST, free_port(HOST), self._settings.data_dir
-            )
-        self._configure_prefect()
+        with self._starting:
+            if not self._processes.children:
+                start_server(self._processes, HOST, self._port, self._settings.data_dir)
         return self._address
 
+    @property
+    def _address(self) -> str:
+        return f"http://{HOST}:{self._port}"
+
     def _configure_prefect(self) -> None:
-        """Point this process's Prefect at the local server."""
-        api_url = None if self._address is None else f"{self._address}/api"
-        os.environ.update(prefect_environment(self._settings.data_dir, api_url=api_url))
+        """Point this process's Prefect at the local server, which may not have started yet."""
+        os.environ.update(prefect_environment(self._settings.data_dir, f"{self._address}/api"))
+        # The command says what went wrong; Prefect's own traceback is for its pages.
+        os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
         os.environ["QCPAAS_DATA_DIR"] = str(self._settings.data_dir)
         if "prefect" in sys.modules:  # imported before: it has read another configuration
-            from prefect.settings.context import refresh_global_settings_context
+            from prefect.context import refresh_global_settings_context
 
             refresh_global_settings_context()

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 
+from adapters.backend import check_shots, check_width
 from pipeline.stack import build_stack
 from qcpaas.circuits import check_runnable, from_payload, to_operator
-from qcpaas.errors import CircuitError, InputError, ObservableError, ShotsError
+from qcpaas.errors import InputError, ObservableError
 from qcpaas.execution import ExecutionBackend, Experiment
 from qcpaas.schemas import CircuitItem, CircuitJob, OptionSpec
 from tasks.device import Device
@@ -55,28 +56,19 @@ def check_experiment(experiment: Experiment, device: Device) -> Experiment:
     Raises:
         InputError: Why this device cannot run it.
     """
-    circuit, capabilities = experiment.circuit, device.capabilities
-    if circuit.num_qubits > capabilities.num_qubits:
-        raise CircuitError(
-            f"circuit {circuit.name} needs {circuit.num_qubits} qubits; {device.name} has "
-            f"{capabilities.num_qubits}. Choose a larger device or cut the circuit."
-        )
-    if experiment.shots is None:
-        if not capabilities.exact:
-            raise ShotsError(
-                f"{device.name} gives counts, not exact probabilities. Ask for shots, or use a "
-                f"simulator."
-            )
-    elif not 1 <= experiment.shots <= capabilities.max_shots:
-        raise ShotsError(
-            f"{experiment.shots} shots were asked; {device.name} takes 1 to "
-            f"{capabilities.max_shots}."
-        )
+    circuit = experiment.circuit
+    check_width(circuit, device.name, device.capabilities)
+    check_shots(experiment, device.name, device.capabilities)
     runnable = check_runnable(
         circuit,
         counts=experiment.observables is None,
         parameter_shape=experiment.parameter_values.shape,
     )
+    if experiment.observables is not None and not experiment.observables:
+        raise ObservableError(
+            f"circuit {circuit.name} is given an empty list of observables. Name one, or leave "
+            f"the list out to count outcomes."
+        )
     for observable in experiment.observables or ():
         if observable.num_qubits != circuit.num_qubits:
             raise ObservableError(

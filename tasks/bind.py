@@ -33,7 +33,9 @@ def bind_experiments(
         if template is None:
             bound.append(_bind_as_given(experiment, device, snapshot))
             continue
-        circuit, binding = bind_template(template, snapshot, device.capabilities.basis_gates)
+        circuit, binding = bind_template(
+            template, snapshot, device.capabilities.basis_gates, device.placer
+        )
         bound.append(bind_experiment(experiment, template, circuit, binding))
     return tuple(bound)
 
@@ -42,14 +44,14 @@ def calibration_uses(
     experiments: Sequence[Experiment], device: Device
 ) -> tuple[CalibrationUse, ...]:
     """The distinct placements of bound experiments, for the manifest."""
-    uses: dict[tuple[int, ...], CalibrationUse] = {}
+    uses: dict[tuple[str, tuple[int, ...]], CalibrationUse] = {}
     for experiment in experiments:
         binding = experiment.binding
         if binding is None:
             continue
-        snapshot = device.snapshot()
+        snapshot = device.snapshot_named(binding.snapshot_id)
         measured = datetime.fromtimestamp(float(snapshot.measured_at_s.max()), UTC)
-        uses[binding.physical_qubits] = CalibrationUse(
+        uses[binding.snapshot_id, binding.physical_qubits] = CalibrationUse(
             device=device.name,
             snapshot_id=binding.snapshot_id,
             taken_at=snapshot.taken_at,

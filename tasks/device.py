@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from adapters.registry import describe_device, open_device
 from qiskit.transpiler import Target
 
 from adapters.contract import Capabilities, DeviceAdapter, Unsupported
+from adapters.registry import list_devices, open_device
 from adapters.target import build_target
+from calibration.placement import Placer
 from qcpaas.errors import CalibrationError
 from store.calibrations import Calibrations
 from store.database import Store
@@ -35,11 +36,12 @@ class Device:
     capabilities: Capabilities = field(init=False)
     _newest: Snapshot | None = field(init=False, default=None)
     _checked_at: float = field(init=False, default=float("-inf"))
-    _targets: dict[str, Target] = field(init=False, default_factory=dict)
+    _target: tuple[str, Target] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.capabilities = self.adapter.capabilities()
         self.templates = Templates(self.store)
+        self.placer = Placer()
 
     @classmethod
     def open(cls, name: str, store: Store, snapshot_id: str | None = None) -> Device:
@@ -49,12 +51,11 @@ class Device:
             UnknownDevice: No adapter has a device of that name.
             UnknownSnapshot: The store has no such snapshot.
         """
-        info = describe_device(name)
-        calibrations = Calibrations(store)
-        pinned = calibrations.get(snapshot_id) if snapshot_id else None
-        adapter = open_device(info.name, known=pinned or calibrations.latest(info.name))
+        pinned = Calibrations(store).get(snapshot_id) if snapshot_id else None
+        adapter = open_device(name, known=pinned)
+        (info,) = (info for info in list_devices() if info.name == adapter.name)
         Devices(store).register(info)
-        return cls(info.name, adapter, store, pinned)
+        return cls(adapter.name, adapter, store, pinned)
 
     def snapshot(self) -> Snapshot:
         """The newest calibration in the store, pulled from the device where there is none yet.
@@ -70,12 +71,22 @@ class Device:
             self._checked_at = now
         return self._newest
 
+    def snapshot_named(self, snapshot_id: str) -> Snapshot:
+        """The snapshot that a circuit was bound with, though a newer one may have come since.
+
+        Raises:
+            UnknownSnapshot: The store has no such snapshot.
+        """
+        held = self.pinned or self._newest
+        if held is not None and held.content_id == snapshot_id:
+            return held
+        return Calibrations(self.store).get(snapshot_id)
+
     def target(self, snapshot: Snapshot) -> Target:
         """The compiler's view of the device under a snapshot."""
-        target = self._targets.get(snapshot.content_id)
-        if target is None:
-            target = self._targets[snapshot.content_id] = build_target(snapshot)
-        return target
+        if self._target is None or self._target[0] != snapshot.content_id:
+            self._target = (snapshot.content_id, build_target(snapshot))
+        return self._target[1]
 
     def _read_newest(self, held: Snapshot | None) -> Snapshot:
         calibrations = Calibrations(self.store)

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from adapters.contract import DeviceResult, JobHandle
+from adapters.backend import Sent
 from qcpaas.circuits import circuit_key, to_payload
-from qcpaas.execution import Experiment, Outcome
+from qcpaas.execution import Binding, Experiment, Outcome
 from qcpaas.schemas import (
     CalibrationUse,
     CircuitPayload,
@@ -30,6 +30,17 @@ FLUSH_EVERY_S = 2.0
 VERSIONED = ("qcpaas", "qiskit", "qiskit-aer", "qiskit-ibm-runtime", "numpy", "scipy", "prefect")
 
 
+@dataclass(frozen=True, eq=False)
+class _Execution:
+    """A submission as it happened; written out when the journal is flushed."""
+
+    index: int
+    keys: tuple[str, ...]
+    sent: Sent
+    submitted_at: datetime
+    seconds: float
+
+
 @dataclass(eq=False)
 class Journal:
     """Collects one job's executions and writes them to the store as it goes."""
@@ -42,7 +53,7 @@ class Journal:
     estimate: Estimate | None = None
     spent_qpu_s: float = 0.0
     count: int = 0
-    _pending: list[ExecutionRecord] = field(default_factory=list)
+    _pending: list[_Execution] = field(default_factory=list)
     _circuits: dict[str, CircuitPayload] = field(default_factory=dict)
     _known: set[str] = field(default_factory=set)
     _flushed_at: float = field(default_factory=time.monotonic)
@@ -72,40 +83,12 @@ class Journal:
             use for use in uses if (use.snapshot_id, use.physical_qubits) not in known
         )
 
-    def executed(
-        self,
-        keys: Sequence[str],
-        experiments: Sequence[Experiment],
-        result: DeviceResult,
-        *,
-        handle: JobHandle,
-        seed: int,
-        submitted_at: datetime,
-    ) -> None:
+    def executed(self, keys: Sequence[str], sent: Sent, submitted_at: datetime) -> None:
         """Record one submission and its raw answer."""
-        binding = experiments[0].binding
-        self._pending.append(
-            ExecutionRecord(
-                index=self.count,
-                circuits=tuple(keys),
-                parameter_values=tuple(
-                    tuple(map(tuple, experiment.parameter_values.tolist()))
-                    for experiment in experiments
-                ),
-                shots=tuple(experiment.shots for experiment in experiments),
-                counts=tuple(
-                    tuple(point.to_dict() for point in counts.points) for counts in result.counts
-                ),
-                calibration=None if binding is None else self._calibration_index(experiments[0]),
-                device_job_id=handle.device_job_id,
-                seed=seed,
-                submitted_at=submitted_at,
-                seconds=(datetime.now(UTC) - submitted_at).total_seconds(),
-                qpu_s=result.qpu_s,
-            )
-        )
+        seconds = (datetime.now(UTC) - submitted_at).total_seconds()
+        self._pending.append(_Execution(self.count, tuple(keys), sent, submitted_at, seconds))
         self.count += 1
-        self.spent_qpu_s += result.qpu_s
+        self.spent_qpu_s += sent.result.qpu_s
         if len(self._pending) >= FLUSH_EVERY or time.monotonic() - self._flushed_at > FLUSH_EVERY_S:
             self.flush()
 
@@ -136,7 +119,8 @@ class Journal:
     def flush(self) -> None:
         """Write what is pending to the store."""
         if self._pending or self._circuits:
-            self.results.append(self.job_id, self._circuits, self._pending)
+            records = [self._record(execution) for execution in self._pending]
+            self.results.append(self.job_id, self._circuits, records)
         self._pending, self._circuits = [], {}
         self._flushed_at = time.monotonic()
 
@@ -154,16 +138,35 @@ class Journal:
             spent_qpu_s=self.spent_qpu_s,
         )
 
-    def _calibration_index(self, experiment: Experiment) -> int | None:
-        binding = experiment.binding
-        for index, use in enumerate(self.calibrations):
-            if (
-                binding
-                and use.physical_qubits == binding.physical_qubits
-                and (use.snapshot_id == binding.snapshot_id)
-            ):
-                return index
-        return None
+    def _record(self, execution: _Execution) -> ExecutionRecord:
+        sent = execution.sent
+        experiments = sent.submission.experiments
+        # Unvalidated: every value is the platform's own, and this is most of a loop's bookkeeping.
+        return ExecutionRecord.model_construct(
+            index=execution.index,
+            circuits=execution.keys,
+            parameter_values=tuple(
+                tuple(map(tuple, experiment.parameter_values.tolist()))
+                for experiment in experiments
+            ),
+            shots=tuple(experiment.shots for experiment in experiments),
+            counts=tuple(
+                tuple(point.to_dict() for point in counts.points) for counts in sent.result.counts
+            ),
+            calibration=self._calibration_index(experiments[0].binding),
+            device_job_id=sent.handle.device_job_id,
+            seed=sent.submission.seed,
+            submitted_at=execution.submitted_at,
+            seconds=execution.seconds,
+            qpu_s=sent.result.qpu_s,
+        )
+
+    def _calibration_index(self, binding: Binding | None) -> int | None:
+        if binding is None:
+            return None
+        placed = (binding.snapshot_id, binding.physical_qubits)
+        uses = [(use.snapshot_id, use.physical_qubits) for use in self.calibrations]
+        return uses.index(placed) if placed in uses else None
 
 
 def versions() -> dict[str, str]:

@@ -11,14 +11,15 @@ from pipeline.stack import (
     build_stack,
     combine_together,
     find_options,
+    options_of,
     plan_together,
 )
 from qcpaas.circuits import circuit_key
 from qcpaas.execution import Counts, ExecutionBackend, Experiment, Level, Outcome, Plan
-from qcpaas.schemas import Estimate, OptionSpec
+from qcpaas.schemas import OptionSpec
 from tasks.batch import check_experiment
 from tasks.bind import bind_experiments, calibration_uses
-from tasks.estimate import estimate_plan
+from tasks.estimate import PlanCost
 from tasks.execute import JournalledDevice
 from tasks.transpile import transpile_experiments
 
@@ -27,11 +28,19 @@ KEPT_PLANS = 256
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Everything about a call that does not depend on its parameter values."""
+    """Everything about a call that does not depend on its parameter values.
 
+    Attributes:
+        checked: The caller's experiments as they can run.
+        bound: The same on physical qubits.
+        plan: What to submit; made anew at every call where an option draws fresh circuits.
+    """
+
+    checked: tuple[Experiment, ...]
+    bound: tuple[Experiment, ...]
     plan: Plan
     keys: tuple[str, ...]
-    estimate: Estimate
+    cost: PlanCost
 
 
 @dataclass(eq=False)
@@ -51,9 +60,9 @@ class Session(ExecutionBackend):
         journal = self.device.journal
         prepared = self.prepare(experiments)
         plan = prepared.plan.at(experiments)
-        journal.expect(prepared.estimate)
+        journal.expect(prepared.cost.at(plan.experiments))
         with journal.stage("execute"):
-            counts = self.device.submit(plan.experiments, prepared.keys)
+            counts = self.device.submit(plan.experiments, prepared.keys).result.counts
         with journal.stage("mitigate"):
             outcomes = self.combine(plan, counts)
         journal.diagnosed(outcomes)
@@ -85,29 +94,50 @@ class Session(ExecutionBackend):
         return self._stacks[level]
 
     def prepare(self, experiments: Sequence[Experiment]) -> Prepared:
-        """Transpile, bind and plan, or find it done before."""
+        """Transpile, bind and plan, or find it done before.
+
+        Raises:
+            InputError: The device cannot run what is asked.
+        """
         key = (self._snapshot_id(), *map(_structure, experiments))
         prepared = self._prepared.get(key)
         if prepared is None:
             prepared = self._prepared[key] = self._prepare(experiments)
             if len(self._prepared) > KEPT_PLANS:
                 self._prepared.popitem(last=False)
+        else:
+            self._prepared.move_to_end(key)
+            if not self._reusable(experiments):
+                prepared = self._planned(prepared.checked, prepared.bound)
         return prepared
 
     def _prepare(self, experiments: Sequence[Experiment]) -> Prepared:
         journal, device = self.device.journal, self.device.device
-        checked = [check_experiment(experiment, device) for experiment in experiments]
+        checked = tuple(check_experiment(experiment, device) for experiment in experiments)
         with journal.stage("transpile"):
             templates = transpile_experiments(checked, device, self.device.settings)
         with journal.stage("bind"):
             bound = bind_experiments(checked, templates, device)
             journal.placed(calibration_uses(bound, device))
+        return self._planned(checked, bound)
+
+    def _planned(
+        self, checked: tuple[Experiment, ...], bound: tuple[Experiment, ...]
+    ) -> Prepared:
+        journal = self.device.journal
         with journal.stage("plan"):
             stacks = [self.stack(experiment.level) for experiment in bound]
             plan = plan_together(stacks, bound, sources=checked)
         with journal.stage("estimate"):
-            estimate = estimate_plan(plan.experiments, device)
-        return Prepared(plan, journal.keys(plan.experiments), estimate)
+            cost = PlanCost.of(plan.experiments, self.device.device)
+        return Prepared(checked, bound, plan, journal.keys(plan.experiments), cost)
+
+    def _reusable(self, experiments: Sequence[Experiment]) -> bool:
+        return all(
+            option.reusable_plan
+            for level in {experiment.level for experiment in experiments}
+            for option in options_of(self.stack(level))
+        )
 
     def _snapshot_id(self) -> str:
         device = self.device.device
@@ -119,6 +149,7 @@ def _structure(experiment: Experiment) -> tuple[object, ...]:
     observables = experiment.observables
     return (
         circuit_key(experiment.circuit),
+        experiment.parameter_values.shape[1:],
         experiment.shots,
         None
         if observables is None
