@@ -6,20 +6,28 @@ from dataclasses import replace
 
 import numpy as np
 from qiskit import QuantumCircuit
+from qiskit.circuit import Gate
 from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import CouplingMap, PassManager
 from qiskit.transpiler.passes import GateDirection, Optimize1qGatesDecomposition
 
-from calibration.placement import choose_placement, measurement_s, workload_of
+from calibration.placement import Placer
 from calibration.template import Template
+from calibration.workload import has_measurement, measurement_s, workload_of
 from qcpaas.execution import Binding, Experiment
 from store.snapshot import Quantity, Snapshot
 
 
 def bind_template(
-    template: Template, snapshot: Snapshot, basis_gates: tuple[str, ...]
+    template: Template,
+    snapshot: Snapshot,
+    basis_gates: tuple[str, ...],
+    placer: Placer | None = None,
 ) -> tuple[QuantumCircuit, Binding]:
     """Choose the physical qubits, fix gate directions, and attach the readout model.
+
+    Args:
+        placer: Kept between calls, it remembers where the template fits.
 
     Returns:
         The circuit on compact qubits in the device's gates, parameters still symbolic, and where
@@ -28,11 +36,11 @@ def bind_template(
     Raises:
         CalibrationError: No placement avoids what is out of order.
     """
-    placement = choose_placement(template, snapshot)
+    placement = (placer or Placer()).choose(template, snapshot)
     physical = placement.physical_qubits
     circuit = _fix_directions(template.circuit, physical, snapshot, basis_gates)
     workload = workload_of(replace(template, circuit=circuit, home=physical), snapshot)
-    reads = bool(circuit.num_clbits)
+    reads = has_measurement(circuit)
     binding = Binding(
         physical_qubits=physical,
         snapshot_id=snapshot.content_id,
@@ -98,17 +106,19 @@ def _fix_directions(
     basis_gates: tuple[str, ...],
 ) -> QuantumCircuit:
     """Turn two-qubit gates that the device has only the other way round."""
-    allowed = {pair for places in snapshot.gates.values() for pair in places if len(pair) == 2}
-    used = {
-        tuple(circuit.find_bit(qubit).index for qubit in step.qubits)
-        for step in circuit.data
-        if len(step.qubits) == 2 and step.operation.name != "barrier"
+    allowed = {
+        (name, pair) for name, places in snapshot.gates.items() for pair in places if len(pair) == 2
     }
-    if all((physical[a], physical[b]) in allowed for a, b in used):
+    used = {
+        (step.operation.name, tuple(physical[circuit.find_bit(q).index] for q in step.qubits))
+        for step in circuit.data
+        if len(step.qubits) == 2 and isinstance(step.operation, Gate)
+    }
+    if used <= allowed:
         return circuit
     place = {qubit: compact for compact, qubit in enumerate(physical)}
     coupling = CouplingMap(
-        [(place[a], place[b]) for a, b in sorted(allowed) if a in place and b in place]
+        sorted({(place[a], place[b]) for _, (a, b) in allowed if a in place and b in place})
     )
     one_qubit = [gate for gate in basis_gates if gate not in {"measure", "reset", "delay"}]
     passes = [GateDirection(coupling), Optimize1qGatesDecomposition(basis=one_qubit)]

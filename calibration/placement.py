@@ -2,61 +2,66 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
 
 import numpy as np
-import rustworkx as rx
 from numpy.typing import NDArray
-from qiskit import QuantumCircuit
 
+from adapters.target import gate_error, is_usable
+from calibration.embedding import Embeddings, Part, Rows
 from calibration.template import Template
+from calibration.workload import Workload, workload_of
 from qcpaas.errors import CalibrationError
 from store.snapshot import Quantity, Snapshot
 
-MAX_EMBEDDINGS = 50_000
-DEAD = 1.0 - 1e-9  # error of what is out of order or was not reported
+DEAD = 1.0 - 1e-9  # error of what is out of order, or of what was not reported where others were
+BEAM = 8  # partial placements kept while a template's parts are laid one after the other
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class DeviceErrors:
-    """A snapshot as arrays over the device's qubits.
+    """A snapshot as arrays over the device's ``n`` qubits.
 
     Attributes:
-        two_qubit: Error of the better direction of each pair, shape ``(n, n)``; `DEAD` where the
-            pair is not coupled, out of order, or has no reported error.
+        two_qubit: Error of the best gate of each pair in its better direction, shape ``(n, n)``;
+            `DEAD` where the pair is not coupled or out of order.
+        by_gate: The same for each 2-qubit gate by itself.
         one_qubit: Error of a physical 1-qubit gate, shape ``(n,)``.
         readout: Mean assignment error, shape ``(n,)``.
         t1_s, t2_s: Shape ``(n,)``, NaN where not reported.
+        operational: Shape ``(n,)``.
     """
 
-    two_qubit: NDArray[np.float64]
-    one_qubit: NDArray[np.float64]
-    readout: NDArray[np.float64]
-    t1_s: NDArray[np.float64]
-    t2_s: NDArray[np.float64]
+    two_qubit: Array
+    by_gate: dict[str, Array]
+    one_qubit: Array
+    readout: Array
+    t1_s: Array
+    t2_s: Array
+    operational: NDArray[np.bool_]
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> DeviceErrors:
         n = snapshot.num_qubits
-        two_qubit, one_qubit = np.full((n, n), DEAD), np.full(n, DEAD)
-        for gate, places in snapshot.gates.items():
-            for qubits in places:
-                error = _gate_error(snapshot, gate, qubits)
-                if len(qubits) == 2:
-                    first, second = qubits
-                    better = min(error, two_qubit[first, second])
-                    two_qubit[first, second] = two_qubit[second, first] = better
-                elif len(qubits) == 1 and not _is_virtual(snapshot, gate, qubits):
-                    one_qubit[qubits[0]] = min(error, one_qubit[qubits[0]])
+        operational = snapshot.per_qubit(Quantity.OPERATIONAL) != 0.0
         p10 = snapshot.per_qubit(Quantity.READOUT_P10)
         p01 = snapshot.per_qubit(Quantity.READOUT_P01)
+        readout = np.nan_to_num((p10 + p01) / 2, nan=DEAD)
+        by_gate = {
+            gate: _pair_errors(snapshot, gate)
+            for gate, places in snapshot.gates.items()
+            if any(len(qubits) == 2 for qubits in places)
+        }
         return cls(
-            two_qubit=two_qubit,
-            one_qubit=one_qubit,
-            readout=np.nan_to_num((p10 + p01) / 2, nan=DEAD),
+            two_qubit=np.min([np.full((n, n), DEAD), *by_gate.values()], axis=0),
+            by_gate=by_gate,
+            one_qubit=_one_qubit_errors(snapshot),
+            readout=np.where(operational, np.minimum(readout, DEAD), DEAD),
             t1_s=snapshot.per_qubit(Quantity.T1_S),
             t2_s=snapshot.per_qubit(Quantity.T2_S),
+            operational=operational,
         )
 
 
@@ -69,182 +74,124 @@ class Placement:
     considered: int
 
 
-@dataclass(frozen=True, eq=False)
-class Workload:
-    """What a template asks of each of its qubits.
+@dataclass(eq=False)
+class Placer:
+    """Chooses placements; keeps embeddings by topology and the errors of the last snapshot."""
 
-    Attributes:
-        one_qubit_gates: Physical 1-qubit gates, shape ``(k,)``.
-        measured: 1 where the qubit is read, shape ``(k,)``.
-        idle_s: Waiting time between its first and last instruction, shape ``(k,)``.
-        duration_s: Of the whole circuit, by the longest path.
-    """
+    embeddings: Embeddings = field(default_factory=Embeddings)
+    _errors: tuple[str, DeviceErrors] | None = None
 
-    one_qubit_gates: NDArray[np.float64]
-    measured: NDArray[np.float64]
-    idle_s: NDArray[np.float64]
-    duration_s: float
+    def choose(self, template: Template, snapshot: Snapshot) -> Placement:
+        """The placement with the highest expected success probability.
+
+        The best of all for a connected circuit; parts that do not interact are laid one after
+        the other, largest first.
+
+        Raises:
+            CalibrationError: Every placement needs something that is out of order.
+        """
+        errors = self.errors_of(snapshot)
+        workload = workload_of(template, snapshot)
+        parts = self.embeddings.parts(template, snapshot)
+        scored = [(part, score(part, template, workload, errors)) for part in parts]
+        placement = _lay(scored, len(template.home), snapshot.num_qubits)
+        if placement is None:  # the parts got into each other's way: at home they do not
+            home = sum(float(scores[0]) for _, scores in scored)
+            placement = Placement(template.home, home, 1)
+        _refuse_dead(placement.physical_qubits, template, snapshot, errors)
+        return placement
+
+    def errors_of(self, snapshot: Snapshot) -> DeviceErrors:
+        if self._errors is None or self._errors[0] != snapshot.content_id:
+            self._errors = (snapshot.content_id, DeviceErrors.of(snapshot))
+        return self._errors[1]
 
 
-def choose_placement(
-    template: Template, snapshot: Snapshot, embeddings: NDArray[np.int16] | None = None
-) -> Placement:
-    """The placement with the highest expected success probability.
+def score(part: Part, template: Template, workload: Workload, errors: DeviceErrors) -> Array:
+    """Log of the expected success probability of every placement of a part, shape ``(m,)``."""
+    rows, qubits = part.rows, list(part.qubits)
+    column = {qubit: index for index, qubit in enumerate(qubits)}
+    total = np.log1p(-errors.one_qubit)[rows] @ workload.one_qubit_gates[qubits]
+    total += np.log1p(-errors.readout)[rows] @ workload.measured[qubits]
+    for (first, second, gate), count in template.interactions.items():
+        if first in column:
+            error = errors.by_gate.get(gate, errors.two_qubit)
+            total += count * np.log1p(-error[rows[:, column[first]], rows[:, column[second]]])
+    for qubit, idle_s in zip(qubits, workload.idle_s[qubits], strict=True):
+        if idle_s > 0:
+            total += _log_idle_fidelity(idle_s, errors)[rows[:, column[qubit]]]
+    scores: Array = total
+    return scores
 
-    Args:
-        embeddings: From `enumerate_embeddings`; enumerated when not given.
 
-    Raises:
-        CalibrationError: Every placement needs something that is out of order.
-    """
-    if embeddings is None:
-        embeddings = enumerate_embeddings(template, snapshot)
-    errors = DeviceErrors.of(snapshot)
-    scores = score(embeddings, template, workload_of(template, snapshot), errors)
-    best = int(np.argmax(scores))
-    chosen = tuple(map(int, embeddings[best]))
-    if any(errors.two_qubit[chosen[a], chosen[b]] >= DEAD for a, b in template.interactions):
+def _lay(scored: list[tuple[Part, Array]], width: int, num_qubits: int) -> Placement | None:
+    """Parts beside each other without overlap, by beam search; ``None`` where they do not fit."""
+    beam = [(0.0, np.empty(width, np.int16), np.zeros(num_qubits, bool))]
+    for part, scores in scored:
+        longer: list[tuple[float, Rows, NDArray[np.bool_]]] = []
+        for so_far, placed, taken in beam:
+            free = np.flatnonzero(~taken[part.rows].any(axis=1))
+            for row in free[np.argsort(-scores[free], kind="stable")[:BEAM]]:
+                chosen, used = placed.copy(), taken.copy()
+                chosen[list(part.qubits)] = part.rows[row]
+                used[part.rows[row]] = True
+                longer.append((so_far + float(scores[row]), chosen, used))
+        beam = sorted(longer, key=lambda partial: -partial[0])[:BEAM]
+    if not beam:
+        return None
+    log_fidelity, chosen, _ = beam[0]
+    considered = sum(len(part.rows) for part, _ in scored)
+    return Placement(tuple(map(int, chosen)), log_fidelity, considered)
+
+
+def _refuse_dead(
+    chosen: tuple[int, ...], template: Template, snapshot: Snapshot, errors: DeviceErrors
+) -> None:
+    dead_gate = any(
+        errors.by_gate.get(gate, errors.two_qubit)[chosen[first], chosen[second]] >= DEAD
+        for first, second, gate in template.interactions
+    )
+    if dead_gate or not errors.operational[list(chosen)].all():
         raise CalibrationError(
             f"{snapshot.device}: every placement of this circuit needs a qubit or coupler that is "
             f"out of order in snapshot {snapshot.content_id}. Choose another device."
         )
-    return Placement(chosen, float(scores[best]), len(embeddings))
 
 
-def enumerate_embeddings(template: Template, snapshot: Snapshot) -> NDArray[np.int16]:
-    """Placements of the template that need no further routing, shape ``(m, k)``.
-
-    Qubits that interact are embedded in the coupling map, at most `MAX_EMBEDDINGS` ways, the
-    routed one always among them; qubits that interact with none take the best that are left.
-    """
-    coupled = sorted({qubit for pair in template.interactions for qubit in pair})
-    k = len(template.home)
-    if not coupled:
-        return _with_lone_qubits(np.empty((1, 0), np.int16), coupled, k, snapshot)
-    pattern = rx.PyGraph()
-    pattern.add_nodes_from(coupled)
-    place = {qubit: node for node, qubit in enumerate(coupled)}
-    pattern.add_edges_from_no_data([(place[a], place[b]) for a, b in template.interactions])
-    device = rx.PyGraph()
-    device.add_nodes_from(range(snapshot.num_qubits))
-    pairs = {
-        (min(qubits), max(qubits))
-        for places in snapshot.gates.values()
-        for qubits in places
-        if len(qubits) == 2
-    }
-    device.add_edges_from_no_data(sorted(pairs))
-    mappings = rx.graph_vf2_mapping(device, pattern, subgraph=True, induced=False, id_order=False)
-    found = [[template.home[qubit] for qubit in coupled]]
-    for mapping in islice(mappings, MAX_EMBEDDINGS):
-        row = [0] * len(coupled)
-        for physical, node in mapping.items():
-            row[node] = physical
-        found.append(row)
-    return _with_lone_qubits(np.array(found, dtype=np.int16), coupled, k, snapshot)
+def _pair_errors(snapshot: Snapshot, gate: str) -> Array:
+    n = snapshot.num_qubits
+    errors = np.full((n, n), DEAD)
+    for qubits in snapshot.gates[gate]:
+        if len(qubits) == 2:
+            first, second = qubits
+            better = min(_error(snapshot, gate, qubits), errors[first, second])
+            errors[first, second] = errors[second, first] = better
+    return errors
 
 
-def score(
-    embeddings: NDArray[np.int16], template: Template, workload: Workload, errors: DeviceErrors
-) -> NDArray[np.float64]:
-    """Log of the expected success probability of every embedding, shape ``(m,)``."""
-    total = np.zeros(len(embeddings))
-    log_two_qubit = np.log1p(-errors.two_qubit)
-    for (first, second), count in template.interactions.items():
-        total += count * log_two_qubit[embeddings[:, first], embeddings[:, second]]
-    total += np.log1p(-errors.one_qubit)[embeddings] @ workload.one_qubit_gates
-    total += np.log1p(-np.minimum(errors.readout, DEAD))[embeddings] @ workload.measured
-    for qubit, idle_s in enumerate(workload.idle_s):
-        if idle_s > 0:
-            total += _log_idle_fidelity(idle_s, errors)[embeddings[:, qubit]]
-    return total
+def _one_qubit_errors(snapshot: Snapshot) -> Array:
+    errors = np.full(snapshot.num_qubits, DEAD)
+    for gate, places in snapshot.gates.items():
+        for qubits in places:
+            if len(qubits) == 1 and not _is_virtual(snapshot, gate, qubits):
+                errors[qubits[0]] = min(_error(snapshot, gate, qubits), errors[qubits[0]])
+    return errors
 
 
-def workload_of(template: Template, snapshot: Snapshot) -> Workload:
-    """What the circuit asks of its qubits, with the gate durations of the place it was routed to.
-
-    Written here because Qiskit's schedule gives no idle time for each qubit without padding the
-    circuit with delays first.
-    """
-    circuit, home = template.circuit, template.home
-    k = circuit.num_qubits
-    ready, first, busy = np.zeros(k), np.full(k, np.nan), np.zeros(k)
-    gates, measured = np.zeros(k), np.zeros(k)
-    for step in circuit.data:
-        qubits = [circuit.find_bit(qubit).index for qubit in step.qubits]
-        if step.operation.name == "barrier":
-            ready[qubits] = ready[qubits].max(initial=0.0)
-            continue
-        duration = _duration(snapshot, step.operation, tuple(home[q] for q in qubits))
-        start = ready[qubits].max()
-        first[qubits] = np.where(np.isnan(first[qubits]), start, first[qubits])
-        ready[qubits] = start + duration
-        busy[qubits] += duration
-        if step.operation.name == "measure":
-            measured[qubits] = 1
-        elif len(qubits) == 1 and duration > 0:
-            gates[qubits] += 1
-    if not measured.any():  # observables decide later what is read: assume all
-        measured[list(template.positions)] = 1
-    idle = np.nan_to_num(ready - first) - busy
-    return Workload(gates, measured, np.maximum(idle, 0.0), float(ready.max(initial=0.0)))
-
-
-def measurement_s(snapshot: Snapshot, physical_qubits: tuple[int, ...]) -> float:
-    """The longest readout among these qubits; 0 where none is reported."""
-    durations = snapshot.per_qubit(Quantity.READOUT_DURATION_S)[list(physical_qubits)]
-    return float(np.nan_to_num(durations).max(initial=0.0))
-
-
-def has_measurement(circuit: QuantumCircuit) -> bool:
-    return any(step.operation.name == "measure" for step in circuit.data)
-
-
-def _with_lone_qubits(
-    embeddings: NDArray[np.int16], coupled: list[int], k: int, snapshot: Snapshot
-) -> NDArray[np.int16]:
-    lone = [qubit for qubit in range(k) if qubit not in coupled]
-    full = np.empty((len(embeddings), k), dtype=np.int16)
-    full[:, coupled] = embeddings
-    if lone:
-        errors = DeviceErrors.of(snapshot)
-        by_quality = np.argsort(errors.readout + errors.one_qubit, kind="stable")
-        for row, taken in zip(full, embeddings, strict=True):
-            free = by_quality[~np.isin(by_quality, taken)]
-            row[lone] = free[: len(lone)]
-    return full
-
-
-def _log_idle_fidelity(idle_s: float, errors: DeviceErrors) -> NDArray[np.float64]:
-    """Average gate fidelity of amplitude and phase damping over an idle time, for each qubit."""
-    t1 = np.nan_to_num(errors.t1_s, nan=np.inf)
-    t2 = np.nan_to_num(errors.t2_s, nan=np.inf)
-    fidelity: NDArray[np.float64] = 0.5 + np.exp(-idle_s / t1) / 6 + np.exp(-idle_s / t2) / 3
-    return np.log(fidelity)
-
-
-def _gate_error(snapshot: Snapshot, gate: str, qubits: tuple[int, ...]) -> float:
-    works = snapshot.is_operational(*qubits, gate=gate) and all(
-        snapshot.is_operational(qubit) for qubit in qubits
-    )
-    error = snapshot.get(Quantity.GATE_ERROR, *qubits, gate=gate)
-    return min(error, DEAD) if works and error is not None else DEAD
+def _error(snapshot: Snapshot, gate: str, qubits: tuple[int, ...]) -> float:
+    """`DEAD` where the gate does not work; 0 where the device reports none of this gate at all."""
+    if not is_usable(snapshot, gate, qubits):
+        return DEAD
+    return min(gate_error(snapshot, gate, qubits) or 0.0, DEAD)
 
 
 def _is_virtual(snapshot: Snapshot, gate: str, qubits: tuple[int, ...]) -> bool:
     return snapshot.get(Quantity.GATE_DURATION_S, *qubits, gate=gate) == 0.0 or gate == "reset"
 
 
-def _duration(snapshot: Snapshot, operation: object, physical: tuple[int, ...]) -> float:
-    from qiskit.circuit import Delay, Instruction
-
-    assert isinstance(operation, Instruction)
-    if operation.name == "measure":
-        return snapshot.get(Quantity.READOUT_DURATION_S, *physical) or 0.0
-    if isinstance(operation, Delay):
-        scale = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12}
-        unit_s = (snapshot.dt_s or 0.0) if operation.unit == "dt" else scale[operation.unit]
-        return float(operation.duration) * unit_s
-    forward = snapshot.get(Quantity.GATE_DURATION_S, *physical, gate=operation.name)
-    backward = snapshot.get(Quantity.GATE_DURATION_S, *physical[::-1], gate=operation.name)
-    return forward or backward or 0.0
+def _log_idle_fidelity(idle_s: float, errors: DeviceErrors) -> Array:
+    """Average gate fidelity of amplitude and phase damping over an idle time, for each qubit."""
+    t1 = np.nan_to_num(errors.t1_s, nan=np.inf)
+    t2 = np.nan_to_num(errors.t2_s, nan=np.inf)
+    fidelity: Array = 0.5 + np.exp(-idle_s / t1) / 6 + np.exp(-idle_s / t2) / 3
+    return np.log(fidelity)

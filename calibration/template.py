@@ -11,6 +11,7 @@ from functools import cached_property
 
 import qiskit
 from qiskit import QuantumCircuit, qpy, transpile
+from qiskit.circuit import ControlFlowOp
 from qiskit.transpiler import Target
 
 from qcpaas.circuits import circuit_key
@@ -35,14 +36,24 @@ class Template:
     home: tuple[int, ...]
 
     @cached_property
-    def interactions(self) -> dict[tuple[int, int], int]:
-        """Two-qubit gates on each undirected pair of compact qubits."""
-        found: dict[tuple[int, int], int] = {}
+    def interactions(self) -> dict[tuple[int, int, str], int]:
+        """Two-qubit gates on each undirected pair of compact qubits, by gate name."""
+        found: dict[tuple[int, int, str], int] = {}
         for step in self.circuit.data:
-            if len(step.qubits) == 2 and step.operation.name not in IGNORED:
+            name = step.operation.name
+            if len(step.qubits) == 2 and name not in IGNORED:
                 first, second = sorted(self.circuit.find_bit(q).index for q in step.qubits)
-                found[first, second] = found.get((first, second), 0) + 1
+                found[first, second, name] = found.get((first, second, name), 0) + 1
         return found
+
+    @cached_property
+    def movable(self) -> bool:
+        """Whether its two-qubit gates say all about where it can go."""
+        return not any(
+            isinstance(step.operation, ControlFlowOp)
+            or (len(step.qubits) > 2 and step.operation.name not in IGNORED)
+            for step in self.circuit.data
+        )
 
     def to_bytes(self) -> bytes:
         buffer = io.BytesIO()
@@ -112,6 +123,10 @@ def _compact(routed: QuantumCircuit, width: int) -> Template:
     circuit.add_bits(routed.clbits)
     for register in routed.cregs:
         circuit.add_register(register)
+    for variable in routed.iter_input_vars():
+        circuit.add_input(variable)
+    for variable in routed.iter_declared_vars():
+        circuit.add_uninitialized_var(variable)
     for step in routed.data:
         physical = [routed.find_bit(qubit).index for qubit in step.qubits]
         if all(index in place for index in physical):

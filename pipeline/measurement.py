@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import ClassicalRegister, QuantumCircuit, transpile
 from qiskit.quantum_info import PauliList, SparsePauliOp
 
-from qcpaas.errors import MitigationError
+from qcpaas.errors import MitigationError, ObservableError
 from qcpaas.execution import (
     Counts,
     Distribution,
@@ -28,14 +29,30 @@ class MeasuredBasis(PlanContext):
     """One measurement circuit.
 
     Attributes:
-        qubits: Circuit qubits that it measures; clbit i holds ``qubits[i]``.
-        supports: For each Pauli string, the clbits whose product it is.
+        qubits: Circuit qubits that it measures, each into a clbit of its own.
+        first_clbit: Clbit of ``qubits[0]``; the others follow.
+        supports: For each Pauli string, the places in ``qubits`` whose product it is.
         coefficients: For each observable, one coefficient a Pauli string.
     """
 
     qubits: tuple[int, ...]
     supports: tuple[tuple[int, ...], ...]
     coefficients: tuple[tuple[float, ...], ...]
+    first_clbit: int = 0
+
+    @cached_property
+    def factor_places(self) -> NDArray[np.intp]:
+        """`supports` in one array; short strings are filled up with ``len(qubits)``."""
+        longest = max(map(len, self.supports), default=0)
+        places = np.full((len(self.supports), longest), len(self.qubits), dtype=np.intp)
+        for row, support in zip(places, self.supports, strict=True):
+            row[: len(support)] = support
+        return places
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """`coefficients` as an array, shape ``(observables, strings)``."""
+        return np.array(self.coefficients).reshape(len(self.coefficients), -1)
 
 
 class MeasuredExperiment(PlanContext):
@@ -68,7 +85,7 @@ class MeasurementBasis(EnrichedExecutionBackend):
                 measured.append(None)
                 expanded.append(experiment)
                 continue
-            entry, labels = choose_bases(experiment.observables)
+            entry, labels = choose_bases(experiment.observables, experiment.circuit.num_clbits)
             measured.append(entry)
             expanded.extend(
                 replace(
@@ -93,14 +110,20 @@ class MeasurementBasis(EnrichedExecutionBackend):
 
 
 def choose_bases(
-    observables: Sequence[SparsePauliOp],
+    observables: Sequence[SparsePauliOp], first_clbit: int = 0
 ) -> tuple[MeasuredExperiment, tuple[str, ...]]:
     """Group all Pauli strings of all observables into as few measurement circuits as found.
+
+    Args:
+        first_clbit: Classical bits that the circuit has already.
 
     Returns:
         What to measure, and each circuit's basis as a Pauli label over all qubits. An observable
         that is a multiple of the identity needs no circuit of its own, but one circuit is kept so
         that every experiment runs.
+
+    Raises:
+        ObservableError: A coefficient is not real.
     """
     coefficients = [_real_coefficients(observable) for observable in observables]
     identity = "I" * observables[0].num_qubits
@@ -126,6 +149,7 @@ def choose_bases(
                 coefficients=tuple(
                     tuple(terms.get(member, 0.0) for member in members) for terms in coefficients
                 ),
+                first_clbit=first_clbit,
             )
         )
         basis_labels.append(label)
@@ -140,7 +164,9 @@ def measure_in_basis(experiment: Experiment, label: str, qubits: tuple[int, ...]
         rotation = _basis_change(label[-1 - qubit], basis_gates)
         if rotation is not None:
             circuit.compose(rotation, [qubit], inplace=True)
-    register = ClassicalRegister(len(qubits), "meas")
+    taken = {register.name for register in circuit.cregs}
+    name = next(name for name in _register_names() if name not in taken)
+    register = ClassicalRegister(len(qubits), name)
     circuit.add_register(register)
     for clbit, qubit in zip(register, qubits, strict=True):
         circuit.measure(qubit, clbit)
@@ -159,11 +185,10 @@ def evaluate(entry: MeasuredExperiment, counts: Sequence[Counts]) -> Expectation
     total = _Moments.constant(np.array(entry.constants), shape)
     raw = _Moments.constant(np.array(entry.constants), shape) if corrected else None
     for basis, outcome in zip(entry.bases, counts, strict=True):
-        weights = np.array(basis.coefficients, dtype=np.float64).reshape(shape[1], -1)
         for point, distribution in enumerate(outcome.points):
-            total.add(point, distribution, basis, weights, outcome.readout)
+            total.add(point, distribution, basis, outcome.readout)
             if raw is not None:
-                raw.add(point, distribution, basis, weights, None)
+                raw.add(point, distribution, basis, None)
     diagnostics = tuple(note for outcome in counts for note in outcome.diagnostics)
     return ExpectationValues(
         values=total.mean,
@@ -190,13 +215,12 @@ class _Moments:
         point: int,
         distribution: Distribution,
         basis: MeasuredBasis,
-        weights: NDArray[np.float64],
         readout: NDArray[np.float64] | None,
     ) -> None:
         if not basis.supports:
             return
-        strings = _string_values(distribution, basis.supports, readout)
-        observed = strings @ weights.T  # (outcomes, observables)
+        strings = _string_values(distribution, basis, readout)
+        observed = strings @ basis.weights.T  # (outcomes, observables)
         probability = distribution.weights / distribution.weights.sum()
         mean = probability @ observed
         self.mean[point] += mean
@@ -206,28 +230,39 @@ class _Moments:
 
 
 def _string_values(
-    distribution: Distribution,
-    supports: Sequence[tuple[int, ...]],
-    readout: NDArray[np.float64] | None,
+    distribution: Distribution, basis: MeasuredBasis, readout: NDArray[np.float64] | None
 ) -> NDArray[np.float64]:
     """Value of each Pauli string for each outcome, shape ``(outcomes, strings)``.
 
     Without a readout model it is the parity, ±1. With one, each bit counts what the inverse of
     its assignment matrix makes of Z, which is exact when readout errors are independent.
     """
-    bits = np.unpackbits(distribution.outcomes, axis=1)[:, ::-1][:, : distribution.num_bits]
+    measured = slice(basis.first_clbit, basis.first_clbit + len(basis.qubits))
+    bits = np.unpackbits(distribution.outcomes, axis=1)[:, ::-1][:, measured]
+    factors = np.ones((len(bits), len(basis.qubits) + 1))  # the last column fills up short strings
     if readout is None:
-        factors = 1.0 - 2.0 * bits
+        factors[:, :-1] -= 2.0 * bits
     else:
-        of_bit = readout[:, 0, :] - readout[:, 1, :]  # (clbits, read bit): Z after correction
-        factors = np.where(bits == 0, of_bit[:, 0], of_bit[:, 1])
-    return np.stack([factors[:, list(support)].prod(axis=1) for support in supports], axis=1)
+        of_bit = (readout[:, 0, :] - readout[:, 1, :])[measured]  # Z after correction, by read bit
+        factors[:, :-1] = np.where(bits == 0, of_bit[:, 0], of_bit[:, 1])
+    values: NDArray[np.float64] = factors[:, basis.factor_places].prod(axis=2)
+    return values
 
 
 def _real_coefficients(observable: SparsePauliOp) -> dict[str, float]:
     simplified = observable.simplify()
+    if np.any(np.abs(simplified.coeffs.imag) > 1e-9 * np.abs(simplified.coeffs).max(initial=1.0)):
+        raise ObservableError(
+            f"the observable {simplified.to_list()[:4]} has complex coefficients, so that its "
+            f"expectation value is not real. Measure its Hermitian parts one by one."
+        )
     labels = simplified.paulis.to_labels()
     return dict(zip(labels, map(float, np.real(simplified.coeffs)), strict=True))
+
+
+def _register_names() -> Iterator[str]:
+    yield "meas"
+    yield from (f"meas{number}" for number in count(1))
 
 
 def _joint_basis(labels: Sequence[str]) -> str:

@@ -72,8 +72,18 @@ def build_stack(
     return stack
 
 
+def options_of(stack: ExecutionBackend) -> Iterator[EnrichedExecutionBackend]:
+    """The options around a device, outermost first."""
+    while isinstance(stack, EnrichedExecutionBackend):
+        yield stack
+        stack = stack.inner
+
+
 class StackPlan(PlanContext):
     """One stack's share of a joint plan.
+
+    Contexts travel between tasks by pickle, which keeps their classes; as JSON each can be read
+    back by its own class, which JSON does not name.
 
     Attributes:
         members: The caller's experiments that it serves, all asking for ``level``.

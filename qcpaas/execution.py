@@ -104,11 +104,13 @@ class Distribution:
         """Bit string, clbit 0 rightmost, to count or probability."""
         import numpy as np
 
-        bits = np.unpackbits(self.outcomes, axis=1)[:, -self.num_bits :] if self.num_bits else None
-        if bits is None:
+        width = self.num_bits
+        if not width:
             return {"": float(self.weights.sum())}
-        keys = ("".join(map(str, row)) for row in bits)
-        return dict(zip(keys, map(float, self.weights), strict=True))
+        bits = np.unpackbits(self.outcomes, axis=1)[:, -width:]
+        text = (bits + ord("0")).tobytes().decode("ascii")
+        keys = (text[start : start + width] for start in range(0, len(text), width))
+        return dict(zip(keys, self.weights.tolist(), strict=True))
 
     @classmethod
     def from_dict(

@@ -121,9 +121,7 @@ class Session(ExecutionBackend):
             journal.placed(calibration_uses(bound, device))
         return self._planned(checked, bound)
 
-    def _planned(
-        self, checked: tuple[Experiment, ...], bound: tuple[Experiment, ...]
-    ) -> Prepared:
+    def _planned(self, checked: tuple[Experiment, ...], bound: tuple[Experiment, ...]) -> Prepared:
         journal = self.device.journal
         with journal.stage("plan"):
             stacks = [self.stack(experiment.level) for experiment in bound]
