@@ -267,7 +267,11 @@ class AerRunner:
             # One thread: sums in another order would change the last bits, and workers side by
             # side would crowd the cores.
             self._simulators[method] = AerSimulator(
-                method=method, max_parallel_threads=1, runtime_parameter_bind_enable=True
+                method=method,
+                max_parallel_threads=1,
+                runtime_parameter_bind_enable=True,
+                # Circuits are compact already, and Aer truncates some jumps away with their marks.
+                enable_truncation=False,
             )
         return self._simulators[method]
 
