@@ -36,7 +36,7 @@ def follow(job: RuntimeJob, *, quiet: bool) -> schemas.JobRecord:
     Raises:
         JobCancelled: The user interrupted it.
     """
-    console = Console(stderr=True, quiet=quiet, highlight=False)
+    console = Console(stderr=True, quiet=quiet, highlight=False, markup=False, emoji=False)
     console.print(f"job {job.job_id}" + (f", {at}" if (at := job.address()) else ""))
     try:
         with _Bar(console) if console.is_terminal else _Lines(console) as display:
@@ -64,11 +64,11 @@ def _cancel(job: RuntimeJob) -> None:
 class _Bar:
     def __init__(self, console: Console) -> None:
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.fields[count]}"),
+            TextColumn("{task.fields[count]}", markup=False),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[told]}", markup=False),
             console=console,
             transient=True,
         )

@@ -135,7 +135,9 @@ def _print(table: Table, empty: str) -> None:
 def _console() -> Console:
     # Away from a terminal Rich assumes 80 columns, and folds what another program would read.
     narrow = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(highlight=False, width=_PIPED_COLUMNS if narrow else None)
+    width = _PIPED_COLUMNS if narrow else None
+    # Users' texts may look like Rich's markup.
+    return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 def _table(*columns: str) -> Table:

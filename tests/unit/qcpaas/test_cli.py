@@ -71,6 +71,21 @@ def test_workload_file_runs_and_shows_value_with_its_standard_error(qcpaas):
     assert "completed iterations  3/3" in done.stderr
 
 
+def test_text_that_looks_like_markup_is_shown_as_it_is(qcpaas):
+    done = qcpaas("run", "work.py", "--input", "text=[red]:smile:[/red]")
+    assert "[red]:smile:[/red]" in done.stdout
+
+
+def test_terminal_shows_a_bar(platform, folder):
+    runner = CliRunner(env={"FORCE_COLOR": "1", "COLUMNS": "140"})
+    arguments = ["run", "work.py", "--input", "steps=8"]
+    done = runner.invoke(app, arguments, obj=lambda _: RuntimeProvider(transport=platform))
+    assert done.exit_code == 0
+    assert "━" in done.stderr
+    assert "8/8" in done.stderr
+    assert "━" not in done.stdout
+
+
 def test_json_is_all_that_stands_on_stdout(qcpaas, platform):
     done = qcpaas("run", "work.py:Work", "--json", "--seed", "5")
     answer = json.loads(done.stdout)
