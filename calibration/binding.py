@@ -89,10 +89,11 @@ def bind_experiment(
 
 def readout_errors(snapshot: Snapshot, physical_qubits: tuple[int, ...]) -> np.ndarray:
     """``p(1|0)`` and ``p(0|1)`` of each qubit, shape ``(k, 2)``, NaN where not reported."""
-    columns = [
-        snapshot.per_qubit(quantity) for quantity in (Quantity.READOUT_P10, Quantity.READOUT_P01)
+    rows = [
+        [snapshot.get(quantity, qubit) for quantity in (Quantity.READOUT_P10, Quantity.READOUT_P01)]
+        for qubit in physical_qubits
     ]
-    return np.stack(columns, axis=1)[list(physical_qubits)]
+    return np.array(rows, dtype=np.float64)
 
 
 def _through_layout(observable: SparsePauliOp, template: Template) -> SparsePauliOp:

@@ -109,19 +109,21 @@ class Placer:
 
 def score(part: Part, template: Template, workload: Workload, errors: DeviceErrors) -> Array:
     """Log of the expected success probability of every placement of a part, shape ``(m,)``."""
-    rows, qubits = part.rows, list(part.qubits)
-    column = {qubit: index for index, qubit in enumerate(qubits)}
-    total = np.log1p(-errors.one_qubit)[rows] @ workload.one_qubit_gates[qubits]
-    total += np.log1p(-errors.readout)[rows] @ workload.measured[qubits]
+    total = np.zeros(len(part.rows))
+    places = dict(zip(part.qubits, np.ascontiguousarray(part.rows.T), strict=True))
+    log_one_qubit, log_readout = np.log1p(-errors.one_qubit), np.log1p(-errors.readout)
+    for qubit, place in places.items():
+        alone = (
+            workload.one_qubit_gates[qubit] * log_one_qubit
+            + workload.measured[qubit] * log_readout
+            + _log_idle_fidelity(workload.idle_s[qubit], errors)
+        )
+        total += alone[place]
     for (first, second, gate), count in template.interactions.items():
-        if first in column:
+        if first in places:
             error = errors.by_gate.get(gate, errors.two_qubit)
-            total += count * np.log1p(-error[rows[:, column[first]], rows[:, column[second]]])
-    for qubit, idle_s in zip(qubits, workload.idle_s[qubits], strict=True):
-        if idle_s > 0:
-            total += _log_idle_fidelity(idle_s, errors)[rows[:, column[qubit]]]
-    scores: Array = total
-    return scores
+            total += (count * np.log1p(-error))[places[first], places[second]]
+    return total
 
 
 def _lay(scored: list[tuple[Part, Array]], width: int, num_qubits: int) -> Placement | None:
@@ -131,7 +133,7 @@ def _lay(scored: list[tuple[Part, Array]], width: int, num_qubits: int) -> Place
         longer: list[tuple[float, Rows, NDArray[np.bool_]]] = []
         for so_far, placed, taken in beam:
             free = np.flatnonzero(~taken[part.rows].any(axis=1))
-            for row in free[np.argsort(-scores[free], kind="stable")[:BEAM]]:
+            for row in _best(scores, free):
                 chosen, used = placed.copy(), taken.copy()
                 chosen[list(part.qubits)] = part.rows[row]
                 used[part.rows[row]] = True
@@ -142,6 +144,14 @@ def _lay(scored: list[tuple[Part, Array]], width: int, num_qubits: int) -> Place
     log_fidelity, chosen, _ = beam[0]
     considered = sum(len(part.rows) for part, _ in scored)
     return Placement(tuple(map(int, chosen)), log_fidelity, considered)
+
+
+def _best(scores: Array, among: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The `BEAM` best rows, best first; of equal ones the earlier."""
+    if len(among) > BEAM:
+        worst_kept = np.partition(scores[among], -BEAM)[-BEAM]
+        among = among[scores[among] >= worst_kept]
+    return among[np.argsort(-scores[among], kind="stable")[:BEAM]]
 
 
 def _refuse_dead(

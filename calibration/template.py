@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import qiskit
-from qiskit import QuantumCircuit, qpy, transpile
+from qiskit import QuantumCircuit, transpile
 from qiskit.circuit import ControlFlowOp
 from qiskit.transpiler import Target
 
+from qcpaas import circuit_bytes
 from qcpaas.circuits import circuit_key
 from qcpaas.errors import CircuitError
 
@@ -56,17 +56,14 @@ class Template:
         )
 
     def to_bytes(self) -> bytes:
-        buffer = io.BytesIO()
         layout = json.dumps([self.positions, self.home]).encode()
-        buffer.write(len(layout).to_bytes(4, "little") + layout)
-        qpy.dump(self.circuit, buffer)
-        return buffer.getvalue()
+        return len(layout).to_bytes(4, "little") + layout + circuit_bytes.to_bytes(self.circuit)
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> Template:
         size = int.from_bytes(payload[:4], "little")
         positions, home = json.loads(payload[4 : 4 + size])
-        (circuit,) = qpy.load(io.BytesIO(payload[4 + size :]))
+        circuit = circuit_bytes.from_bytes(payload[4 + size :], source="a stored template")
         return cls(circuit, tuple(positions), tuple(home))
 
 

@@ -66,8 +66,8 @@ def workload_of(template: Template, snapshot: Snapshot) -> Workload:
 
 def measurement_s(snapshot: Snapshot, physical_qubits: tuple[int, ...]) -> float:
     """The longest readout among these qubits; 0 where none is reported."""
-    durations = snapshot.per_qubit(Quantity.READOUT_DURATION_S)[list(physical_qubits)]
-    return float(np.nan_to_num(durations).max(initial=0.0))
+    durations = (snapshot.get(Quantity.READOUT_DURATION_S, qubit) for qubit in physical_qubits)
+    return max((duration or 0.0 for duration in durations), default=0.0)
 
 
 def has_measurement(circuit: QuantumCircuit) -> bool:

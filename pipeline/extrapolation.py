@@ -53,7 +53,8 @@ def extrapolate(
     Source: Temme et al., PRL 119, 180509 (2017); Endo et al., PRX 8, 031027 (2018).
     """
     if np.ptp(scales) == 0:  # nothing could be amplified: nothing to extrapolate
-        return Extrapolation(float(values[0]), float(variances[0]), fit, "no gate was folded")
+        mean, variance = _polynomial_at_zero(scales, values, variances, 0)
+        return Extrapolation(mean, variance, fit, "no gate was folded")
     distinct = len(np.unique(scales))
     if distinct < points_needed(fit):
         raise MitigationError(

@@ -12,12 +12,13 @@ from typing import Literal
 
 from qiskit import QuantumCircuit
 from qiskit.circuit import CircuitInstruction, Gate, Instruction
+from qiskit.circuit.exceptions import CircuitError
 from qiskit.circuit.library import RZGate, SXGate
 
 from qcpaas.errors import MitigationError
 
 FoldedGates = Literal["two_qubit", "all"]
-UNFOLDED = frozenset({"barrier", "delay", "measure", "reset", "id"})
+UNFOLDED = frozenset({"barrier", "delay", "measure", "reset", "id", "rz"})  # rz changes the frame
 SELF_INVERSE = frozenset({"x", "y", "z", "h", "cx", "cy", "cz", "ecr", "swap", "ccx"})
 
 
@@ -27,7 +28,8 @@ def fold(
     """Amplify the noise of a compiled circuit.
 
     A scale between odd integers folds an evenly spread part of the gates once more. Parameters
-    stay symbolic; measurement, reset and delay are left as they are.
+    stay symbolic; measurement, reset, delay and rz, which costs a device nothing, are left as
+    they are.
 
     Args:
         circuit: In the device's gates.
@@ -84,7 +86,13 @@ def _inverse(operation: Instruction) -> list[Instruction]:
         return [operation]
     if operation.name == "sx":  # √X⁻¹ is no native gate where √X is
         return [RZGate(pi), SXGate(), RZGate(pi)]
-    inverse = operation.inverse()
+    try:
+        inverse = operation.inverse()
+    except CircuitError:
+        raise MitigationError(
+            f"gate {operation.name!r} has no known inverse, so the circuit cannot be folded. "
+            f"Leave out zero-noise extrapolation, or the gate."
+        ) from None
     if inverse.name != operation.name:
         raise MitigationError(
             f"the inverse of {operation.name!r} is {inverse.name!r}, which the device may not "
