@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -54,8 +57,8 @@ def start_server(
 ) -> str:
     """Start a Prefect server and wait until it answers; returns its address, without ``/api``.
 
-    Several may share one ``data_dir``: they start one after the other, because two migrations of
-    one new SQLite file break each other.
+    Several may share one ``data_dir``. As long as its database is new they start one after the
+    other, because two migrations of one SQLite file break each other.
 
     Raises:
         PlatformError: It did not come up; with the end of its log.
@@ -63,11 +66,23 @@ def start_server(
     home = data_dir.resolve() / "prefect"
     home.mkdir(parents=True, exist_ok=True)
     address = f"http://{reachable(host)}:{port}"
-    with (home / "start.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _migrating_alone(home):
         server = _spawn(processes, host, port, data_dir, database_url, ui=ui)
         processes.wait_healthy(server, lambda: healthy(f"{address}/api"), START_DEADLINE_S)
     return address
+
+
+@contextmanager
+def _migrating_alone(home: Path) -> Iterator[None]:
+    """Hold others back until the database in ``home`` has this Prefect's tables."""
+    marker = home / f"migrated-{version('prefect')}"
+    if marker.exists() and (home / "prefect.db").exists():
+        yield
+        return
+    with (home / "start.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+        marker.touch()
 
 
 def _spawn(

@@ -1,0 +1,187 @@
+"""``python -m deployments.up`` as a user starts, uses, stops and restarts it.
+
+The tests share one platform and run in the order of this file.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from deployments.guardian import MARK_VARIABLE, marked_processes
+from deployments.local_platform import PROJECT_DIR
+from deployments.processes import free_port
+from qcpaas.settings import Settings
+
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.postgres,
+    pytest.mark.xdist_group("platform"),
+    pytest.mark.timeout(400),
+]
+BELL = """OPENQASM 2.0;
+include "qelib1.inc";
+qreg q[2]; creg c[2];
+h q[0]; cx q[0], q[1];
+measure q -> c;
+"""
+
+
+@dataclass
+class Running:
+    """A platform in a process of its own."""
+
+    process: subprocess.Popen
+    port: int
+    data_dir: Path
+    out: Path
+
+    @property
+    def api(self):
+        return f"http://127.0.0.1:{self.port}/api"
+
+    @property
+    def mark(self):
+        """The mark that its processes carry, read from one of them."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        for child in children.split():
+            for variable in Path(f"/proc/{child}/environ").read_text().split("\0"):
+                if variable.startswith(f"{MARK_VARIABLE}="):
+                    return variable.partition("=")[2]
+        raise AssertionError("no child carries a mark")
+
+    def end(self, number):
+        """Send a signal and wait; returns the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
+def up(data_dir, port, out):
+    command = [sys.executable, "-m", "deployments.up", "--port", str(port)]
+    with out.open("w") as log:
+        process = subprocess.Popen(
+            [*command, "--data-dir", str(data_dir)],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            cwd=out.parent,
+            env={**os.environ, "HOME": str(out.parent), "OMP_NUM_THREADS": "1"},
+        )
+    return Running(process, port, data_dir, out)
+
+
+def ready(running, seconds=240.0):
+    deadline = time.monotonic() + seconds
+    while "Ctrl-C stops" not in running.out.read_text():
+        assert running.process.poll() is None, running.out.read_text()
+        assert time.monotonic() < deadline, running.out.read_text()
+        time.sleep(0.2)
+    return running
+
+
+def flow_runs(api):
+    runs = httpx.post(f"{api}/flow_runs/filter", json={}).json()
+    return {run["id"]: run["state_type"] for run in runs}
+
+
+def all_gone(mark, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while marked_processes(mark) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not marked_processes(mark)
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("up")
+    running = up(folder / "data", free_port(), folder / "out.log")
+    yield ready(running)
+    if running.process.poll() is None:
+        running.end(signal.SIGINT)
+
+
+def test_the_ui_finds_its_api_on_the_chosen_port(platform):
+    settings = httpx.get(f"http://127.0.0.1:{platform.port}/ui-settings").json()
+    assert settings["api_url"] == platform.api
+    page = httpx.get(f"http://127.0.0.1:{platform.port}/", follow_redirects=True)
+    assert page.status_code == 200
+    assert "<title>" in page.text
+
+
+def test_nothing_is_reported_home_and_large_jobs_are_taken(platform):
+    settings = httpx.get(f"{platform.api}/admin/settings").json()
+    assert settings["server"]["analytics_enabled"] is False
+    assert settings["server"]["api"]["max_parameter_size"] == 64 * 1024 * 1024
+    assert settings["server"]["concurrency"]["lease_storage"].endswith("filesystem")
+    assert settings["server"]["services"]["task_run_recorder"]["batch_size"] == 100
+
+
+def test_every_deployment_of_prefect_yaml_is_there(platform):
+    wanted = yaml.safe_load((PROJECT_DIR / "prefect.yaml").read_text())["deployments"]
+    found = httpx.post(f"{platform.api}/deployments/filter", json={}).json()
+    assert {(one["name"], one["entrypoint"]) for one in found} == {
+        (one["name"], one["entrypoint"]) for one in wanted
+    }
+    scheduled = httpx.post(
+        f"{platform.api}/flow_runs/count",
+        json={"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}},
+    ).json()
+    assert scheduled > 0, "the server's scheduler does not work"
+
+
+def test_the_server_and_the_worker_log_no_error(platform):
+    for name in ("prefect-server", "worker-1"):
+        assert "Traceback" not in (platform.data_dir / "logs" / f"{name}.log").read_text()
+
+
+def test_commands_on_this_machine_find_it(platform):
+    assert Settings(data_dir=platform.data_dir).resolved_api_url == platform.api
+
+
+def test_a_circuit_job_runs_through_the_worker(platform):
+    from qiskit import QuantumCircuit
+
+    from qcpaas.provider import RuntimeProvider
+
+    with RuntimeProvider(platform.api) as provider:
+        circuit = QuantumCircuit.from_qasm_str(BELL)
+        job = provider.run_circuits(circuit, backend="FakeKolkata", shots=1000, seed=1)
+        job.result(timeout=120)
+        assert job.record().state.finished
+
+
+@pytest.mark.parametrize("in_use", ["port", "data folder"])
+def test_a_second_platform_is_refused(platform, tmp_path, in_use):
+    data_dir = platform.data_dir if in_use == "data folder" else tmp_path / "data"
+    port = platform.port if in_use == "port" else free_port()
+    second = up(data_dir, port, tmp_path / "out.log")
+    assert second.process.wait(60) == 3
+    last = second.out.read_text().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert str(platform.port if in_use == "port" else platform.process.pid) in last
+
+
+def test_ctrl_c_leaves_no_process_and_a_restart_keeps_the_runs(platform, tmp_path):
+    mark = platform.mark
+    before = flow_runs(platform.api)
+    assert marked_processes(mark)
+    assert platform.end(signal.SIGINT) == 0
+    assert marked_processes(mark) == []
+    assert not (platform.data_dir / "platform.json").exists()
+
+    again = ready(up(platform.data_dir, free_port(), tmp_path / "out.log"))
+    try:
+        completed = {run for run, state in before.items() if state == "COMPLETED"}
+        now = flow_runs(again.api)
+        assert {now[run] for run in completed} == {"COMPLETED"}
+        mark = again.mark
+    finally:
+        again.end(signal.SIGKILL)
+    assert all_gone(mark), "kill -9 of the platform left processes"
