@@ -8,7 +8,7 @@ from types import TracebackType
 from qcpaas import errors
 from qcpaas.errors import JobFailed, QCPaaSError, WorkloadError
 from qcpaas.schemas import ErrorReport
-from qcpaas.unpacking import is_user_file, shown_file
+from qcpaas.unpacking import as_named_by_user, is_user_file
 
 
 def report_error(error: BaseException) -> ErrorReport:
@@ -21,15 +21,15 @@ def report_error(error: BaseException) -> ErrorReport:
     if isinstance(error, QCPaaSError):
         return ErrorReport(
             type=type(error).__name__,
-            message=str(error),
+            message=as_named_by_user(str(error)),
             retryable=error.retryable,
-            traceback_text=getattr(error, "traceback_text", "") or text,
+            traceback_text=as_named_by_user(getattr(error, "traceback_text", "")) or text,
         )
     kind = WorkloadError if text else JobFailed
     told = "".join(traceback.format_exception_only(error)).strip()
     return ErrorReport(
         type=kind.__name__,
-        message=told.splitlines()[-1] if told else type(error).__name__,
+        message=as_named_by_user(told.splitlines()[-1]) if told else type(error).__name__,
         retryable=kind.retryable,
         traceback_text=text or "".join(traceback.format_exception(error)),
     )
@@ -54,22 +54,15 @@ def user_traceback(error: BaseException) -> str:
     frames = _user_frames(error.__traceback__)
     if not frames:
         return ""
-    head = "Traceback (most recent call last):\n"
-    return (
-        head
-        + "".join(traceback.format_list(frames))
-        + "".join(traceback.format_exception_only(error))
-    )
+    lines = [
+        "Traceback (most recent call last):\n",
+        *traceback.format_list(frames),
+        *traceback.format_exception_only(error),
+    ]
+    return as_named_by_user("".join(lines))
 
 
 def _user_frames(trace: TracebackType | None) -> list[traceback.FrameSummary]:
     frames = traceback.extract_tb(trace)
     first = next((i for i, f in enumerate(frames) if is_user_file(f.filename)), None)
-    if first is None:
-        return []
-    return [
-        traceback.FrameSummary(
-            shown_file(frame.filename), frame.lineno, frame.name, line=frame.line
-        )
-        for frame in frames[first:]
-    ]
+    return [] if first is None else frames[first:]

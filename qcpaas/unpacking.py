@@ -11,6 +11,7 @@ import builtins
 import hashlib
 import importlib
 import linecache
+import re
 import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,9 +54,9 @@ def is_user_file(filename: str) -> bool:
     return filename.startswith(NAMESPACE)
 
 
-def shown_file(filename: str) -> str:
-    """The name under which the user knows a file: ``lab/vqe.py``."""
-    return filename.partition("/")[2] if is_user_file(filename) else filename
+def as_named_by_user(text: str) -> str:
+    """A traceback or message with the modules' own names: ``lab/vqe.py``, ``lab.vqe``."""
+    return re.sub(rf"{NAMESPACE}\w+[./]", "", text)
 
 
 def check_worker_class(found: object, name: str) -> type[RuntimeWorkerBase]:

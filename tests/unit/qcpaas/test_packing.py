@@ -17,7 +17,7 @@ from qcpaas import packing
 from qcpaas.errors import PackingError
 from qcpaas.packing import pack, pack_file
 from qcpaas.schemas import Bundle
-from qcpaas.unpacking import load, loaded, shown_file
+from qcpaas.unpacking import as_named_by_user, load, loaded
 
 HEADER = "from qcpaas.worker import RuntimeWorkerBase\n"
 
@@ -271,7 +271,7 @@ class Work(RuntimeWorkerBase):
     frame = traceback.extract_tb(caught.value.__traceback__)[-1]
     assert frame.line == "return 1 / 0  # the culprit"
     assert frame.lineno == 5
-    assert shown_file(frame.filename) == "jobs_h.py"
+    assert as_named_by_user(frame.filename) == "jobs_h.py"
 
 
 # --- scripts and notebooks -------------------------------------------------------------------

@@ -52,8 +52,19 @@ def test_users_exception_becomes_a_workload_error_with_the_users_lines_only():
         "    return helper.divide(1)  # here",
     ]
     assert '  File "helper.py", line 2, in divide' in lines
+    assert "_qcpaas" not in report.traceback_text
     assert lines[-1] == "ZeroDivisionError: division by zero"
     assert "test_reports" not in report.traceback_text
+
+
+def test_modules_are_named_as_the_user_names_them():
+    error = errors.WorkloadError(
+        "module '_qcpaas_workload_1a_2b.lab.fit' has no attribute 'x'",
+        'File "_qcpaas_workload_1a_2b/lab/fit.py", line 3',
+    )
+    report = report_error(error)
+    assert report.message == "module 'lab.fit' has no attribute 'x'"
+    assert report.traceback_text == 'File "lab/fit.py", line 3'
 
 
 def test_our_error_raised_by_the_user_keeps_its_class_and_shows_where():
