@@ -32,13 +32,10 @@ def read_out(probabilities: Array, readouts: Mapping[int, tuple[float, float]]) 
         probabilities: Shape ``(2**bits,)``, bit 0 lowest.
         readouts: ``p(1|0)`` and ``p(0|1)`` of a bit.
     """
-    bits = probabilities.size.bit_length() - 1
-    tensor = probabilities.reshape((2,) * bits)
+    flat = probabilities
     for bit, (p10, p01) in readouts.items():
-        axis = bits - 1 - bit
         reading = np.array([[1 - p10, p01], [p10, 1 - p01]])
-        tensor = np.moveaxis(np.tensordot(reading, tensor, axes=(1, axis)), 0, axis)
-    flat: Array = tensor.reshape(-1)
+        flat = (reading @ flat.reshape(-1, 2, 1 << bit)).reshape(-1)
     return np.where(flat > _NEGLIGIBLE, flat, 0.0)
 
 
