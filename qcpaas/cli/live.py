@@ -16,7 +16,7 @@ from qcpaas.errors import JobCancelled, NotReady, PlatformUnavailable
 from qcpaas.jobs import RuntimeJob
 
 _LINE_EVERY_S = 5.0
-_CANCEL_WITHIN_S = 60.0
+_CANCEL_WITHIN_S = 30.0
 
 
 class _Display(Protocol):
@@ -44,17 +44,17 @@ def follow(job: RuntimeJob, *, quiet: bool) -> schemas.JobRecord:
                 display.show(record)
         return record
     except KeyboardInterrupt:
-        _cancel(job)
-        raise JobCancelled(f"job {job.job_id} was cancelled.") from None
+        raise JobCancelled(_cancel(job)) from None
 
 
-def _cancel(job: RuntimeJob) -> None:
+def _cancel(job: RuntimeJob) -> str:
+    """Cancel a job and say how it ended."""
     sys.stderr.write(f"cancelling job {job.job_id}; Ctrl-C again leaves at once\n")
     try:
         job.cancel()
-        job.wait(_CANCEL_WITHIN_S)
+        return f"job {job.job_id} was {job.wait(_CANCEL_WITHIN_S).state}."
     except (NotReady, PlatformUnavailable) as error:
-        sys.stderr.write(f"qcpaas: {error}\n")
+        return f"job {job.job_id} was asked to end, and may still be running: {error}"
     except KeyboardInterrupt:
         sys.stderr.write("left; the job may still be running\n")
         sys.stderr.flush()

@@ -30,7 +30,7 @@ class _Program(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            _say("interrupted; nothing was submitted.")
+            _say("interrupted.")
             raise typer.Exit(_INTERRUPTED) from None
         except QCPaaSError as error:
             raise typer.Exit(_told(error)) from None
