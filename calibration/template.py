@@ -35,6 +35,11 @@ class Template:
     positions: tuple[int, ...]
     home: tuple[int, ...]
 
+    @classmethod
+    def in_place(cls, circuit: QuantumCircuit, physical_qubits: tuple[int, ...]) -> Template:
+        """A circuit whose qubits lie on these device qubits already."""
+        return cls(circuit, tuple(range(circuit.num_qubits)), physical_qubits)
+
     @cached_property
     def interactions(self) -> dict[tuple[int, int, str], int]:
         """Two-qubit gates on each undirected pair of compact qubits, by gate name."""

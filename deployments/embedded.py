@@ -55,8 +55,7 @@ class EmbeddedTransport:
         self._running: dict[str, RunningJob] = {}
 
     def environment(self) -> Environment:
-        self._configure_prefect()
-        from flows.register_worker import look_around
+        from tasks.environment import look_around
 
         return look_around()
 

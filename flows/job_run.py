@@ -67,6 +67,7 @@ class JobRun:
         Results(self.store).save(result)
         artifacts.publish_result(result)
         artifacts.publish_summary(result)
+        self.progress.complete()
 
 
 @contextmanager

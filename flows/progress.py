@@ -44,6 +44,12 @@ class ProgressReporter:
             self._page.show(self._newest)
         self._draw()
 
+    def complete(self) -> None:
+        """The job has answered; its last figures stay."""
+        last = self._newest
+        total = last.total or 1.0
+        self._newest = last.model_copy(update={"stage": "done", "done": total, "total": total})
+
     def stage(self, name: str) -> None:
         """Enter a stage of unknown length."""
         self._newest = Progress(stage=name)

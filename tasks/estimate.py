@@ -71,6 +71,6 @@ def scheduled_s(experiment: Experiment, device: Device) -> float:
         return 0.0
     physical = experiment.binding.physical_qubits
     snapshot = device.snapshot_named(experiment.binding.snapshot_id)
-    template = Template(experiment.circuit, physical, physical)
+    template = Template.in_place(experiment.circuit, physical)
     duration = workload_of(template, snapshot).duration_s
     return duration or measurement_s(snapshot, physical)

@@ -1,0 +1,209 @@
+"""Jobs on the embedded platform: a real Prefect server, a real store, a real twin."""
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
+from qiskit.quantum_info import SparsePauliOp, Statevector
+
+from deployments.embedded import EmbeddedTransport
+from qcpaas import RuntimeProvider
+from qcpaas.errors import CircuitError, JobCancelled, OptionError, UnknownDevice, WorkloadError
+from qcpaas.packing import pack_file
+from qcpaas.schemas import JobState
+from qcpaas.settings import Settings
+from store.database import open_store
+from store.jobs import Jobs
+
+pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
+STACK = ["ZeroNoiseExtrapolation(fit=exponential)", "ReadoutMitigation"]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("platform")
+
+
+@pytest.fixture(scope="module")
+def platform(data_dir):
+    with RuntimeProvider(transport=EmbeddedTransport(Settings(data_dir=data_dir))) as provider:
+        yield provider
+
+
+@pytest.fixture(scope="module")
+def finished(platform):
+    """A mitigated circuit job that has ended."""
+    job = platform.run_circuits(
+        rotation(),
+        observables=["ZZ", "XX"],
+        parameter_values=[[0.3], [1.2]],
+        backend="FakeKolkata",
+        options=STACK,
+        shots=20_000,
+        seed=5,
+    )
+    job.result(timeout=300)
+    return job
+
+
+def rotation() -> QuantumCircuit:
+    circuit = QuantumCircuit(2, name="rotation")
+    circuit.ry(Parameter("angle"), 0)
+    circuit.cx(0, 1)
+    return circuit
+
+
+def write_workload(folder: Path, body: str) -> Path:
+    path = folder / "work.py"
+    path.write_text(
+        "from qcpaas import RuntimeWorkerBase\n\n"
+        "class Work(RuntimeWorkerBase):\n"
+        "    backend_name = 'FakeKolkata'\n\n"
+        "    def run(self, steps: int = 3):\n" + body
+    )
+    return path
+
+
+def submit(platform, path, **settings):
+    worker_class, bundle = pack_file(path, None)
+    return platform.run(worker_class, bundle=bundle, **settings)
+
+
+def test_mitigated_values_are_nearer_to_the_exact_ones(finished):
+    (answer,) = finished.result()
+    exact = [
+        [
+            Statevector(rotation().assign_parameters([angle])).expectation_value(
+                SparsePauliOp(label)
+            )
+            for label in ("ZZ", "XX")
+        ]
+        for angle in (0.3, 1.2)
+    ]
+    mitigated = np.abs(np.array(answer["expectation_values"]) - np.real(exact))
+    raw = np.abs(np.array(answer["raw_values"]) - np.real(exact))
+    assert np.all(mitigated < 5 * np.array(answer["std_errors"]) + 0.01)
+    assert mitigated.mean() < raw.mean()
+
+
+def test_manifest_holds_what_was_sent_and_what_came_back(finished):
+    manifest = finished.manifest()
+    (execution,) = manifest.executions
+    assert set(execution.circuits) == set(manifest.circuits)
+    assert len(execution.circuits) == 6  # two bases at three noise scales
+    assert all(
+        sum(point.values()) == 20_000 for circuit in execution.counts for point in circuit
+    )
+    assert len(manifest.calibrations[0].physical_qubits) == 2
+    assert manifest.spent_qpu_s > 0
+    assert manifest.estimate.qpu_s == pytest.approx(manifest.spent_qpu_s, rel=0.05)
+    assert {"qiskit", "python", "prefect"} <= set(manifest.versions)
+    assert {"transpile", "bind", "plan", "execute", "mitigate"} <= set(manifest.stage_seconds)
+
+
+def test_result_is_read_after_the_platform_has_gone(finished, data_dir):
+    reader = EmbeddedTransport(Settings(data_dir=data_dir))
+    assert reader.result(finished.job_id).manifest == finished.manifest()
+    reader.close()
+
+
+def test_rerun_gives_the_same_bits(platform, finished):
+    again = platform.rerun(finished.job_id)
+    assert again.result(timeout=300) == finished.result()
+    assert again.manifest().executions[0].counts == finished.manifest().executions[0].counts
+    assert again.manifest().job.repeats == finished.job_id
+
+
+def test_counts_come_by_register(platform):
+    circuit = QuantumCircuit(3, name="ghz")
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.cx(1, 2)
+    circuit.measure_all()
+    (answer,) = platform.run_circuits(circuit, backend="statevector", shots=1000, seed=1).result(
+        timeout=300
+    )
+    (point,) = answer["counts"]
+    assert set(point["meas"]) == {"000", "111"}
+    assert sum(point["meas"].values()) == 1000
+
+
+def test_pages_show_stages_progress_result_and_plots(platform, finished):
+    record = finished.record()
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import (
+        ArtifactFilter,
+        ArtifactFilterFlowRunId,
+        FlowRunFilter,
+    )
+
+    run = FlowRunFilter.model_validate({"id": {"any_": [record.flow_run_id]}})
+    with get_client(sync_client=True) as client:
+        artifacts = client.read_artifacts(
+            artifact_filter=ArtifactFilter(
+                flow_run_id=ArtifactFilterFlowRunId(any_=[record.flow_run_id])
+            )
+        )
+        deadline = threading.Event()
+        for _ in range(60):  # task runs are recorded some seconds after they end
+            names = {task.name.split("-")[0] for task in client.read_task_runs(flow_run_filter=run)}
+            if "mitigate" in names:
+                break
+            deadline.wait(1)
+    assert {"estimate", "transpile", "bind", "plan", "execute", "mitigate"} <= names
+    kinds = {artifact.key.split("-")[0]: artifact for artifact in artifacts}
+    assert {"progress", "result", "summary", "device"} <= set(kinds)
+    assert kinds["progress"].data == 100.0
+    assert json.loads(kinds["result"].data)["job_id"] == finished.job_id
+
+
+def test_exception_in_the_users_class_reaches_the_user(platform, tmp_path):
+    path = write_workload(tmp_path, "        return 1 / (steps - steps)\n")
+    job = submit(platform, path)
+    with pytest.raises(WorkloadError, match="ZeroDivisionError") as caught:
+        job.result(timeout=300)
+    assert "return 1 / (steps - steps)" in caught.value.traceback_text
+    assert "flows/workload.py" not in caught.value.traceback_text
+    assert job.status() is JobState.FAILED
+
+
+def test_cancelled_job_ends_and_is_recorded(platform, tmp_path):
+    body = (
+        "        from qiskit import QuantumCircuit\n"
+        "        circuit = QuantumCircuit(1)\n"
+        "        circuit.measure_all()\n"
+        "        for step in self.iterations(100_000):\n"
+        "            self.sampler.run([circuit], shots=10).result()\n"
+    )
+    job = submit(platform, write_workload(tmp_path, body))
+    for record in job.watch(timeout=120):
+        if record.progress.done > 0:
+            break
+    job.cancel()
+    with pytest.raises(JobCancelled):
+        job.result(timeout=60)
+    assert job.status() is JobState.CANCELLED
+
+
+def test_bad_input_is_refused_before_a_job_exists(platform, data_dir):
+    with open_store(Settings(data_dir=data_dir).resolved_store_url) as store:
+        before = len(Jobs(store).all(limit=1000))
+        with pytest.raises(UnknownDevice, match="FakeKolkata"):
+            platform.run_circuits(rotation(), ["ZZ"], [[0.1]], backend="FakeKolkatta")
+        with pytest.raises(OptionError, match="ReadoutMitigation"):
+            platform.run_circuits(
+                rotation(), ["ZZ"], [[0.1]], backend="FakeKolkata", options=["ReadoutMitigatio"]
+            )
+        assert len(Jobs(store).all(limit=1000)) == before
+
+
+def test_bad_circuit_fails_with_its_reason_and_spends_nothing(platform):
+    job = platform.run_circuits(
+        QuantumCircuit(28, name="wide"), ["Z" * 28], backend="FakeKolkata"
+    )
+    with pytest.raises(CircuitError, match="28 qubits"):
+        job.result(timeout=300)
