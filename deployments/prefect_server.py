@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ def prefect_environment(
         "PREFECT_PROFILES_PATH": str(home / "profiles.toml"),
         "PREFECT_LOCAL_STORAGE_PATH": str(home / "results"),
         "PREFECT_API_DATABASE_CONNECTION_URL": database,
+        "NO_PROXY": _no_proxy(),
         **address,
         **_PRIVACY,
         **_DURABILITY,
@@ -123,6 +125,13 @@ def reachable(host: str) -> str:
     if ":" in host:
         raise PlatformError(f"asked to listen on {host!r}: give a host name or an IPv4 address.")
     return "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104
+
+
+def _no_proxy() -> str:
+    """The user's own list, and this machine: a proxy cannot reach the server on it."""
+    named = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+    own = ("127.0.0.1", "localhost")
+    return ",".join([*filter(None, named.split(",")), *(one for one in own if one not in named)])
 
 
 _PRIVACY = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
