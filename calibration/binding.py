@@ -58,7 +58,7 @@ def bind_in_place(
 ) -> Binding:
     """The binding of a circuit that runs gate for gate: qubit i is the device's qubit i."""
     physical = tuple(range(circuit.num_qubits))
-    template = Template(circuit, physical, physical)
+    template = Template.in_place(circuit, physical)
     return Binding(
         physical_qubits=physical,
         snapshot_id=snapshot.content_id,

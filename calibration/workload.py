@@ -84,7 +84,7 @@ def has_measurement(circuit: QuantumCircuit) -> bool:
 
 def _duration_s(operation: Instruction, physical: tuple[int, ...], snapshot: Snapshot) -> float:
     if isinstance(operation, ControlFlowOp):
-        blocks = [Template(block, physical, physical) for block in operation.blocks]
+        blocks = [Template.in_place(block, physical) for block in operation.blocks]
         rounds = len(operation.params[0]) if isinstance(operation, ForLoopOp) else 1
         durations = (workload_of(block, snapshot).duration_s for block in blocks)
         return rounds * max(durations, default=0.0)

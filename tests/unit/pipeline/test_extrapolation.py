@@ -11,9 +11,7 @@ EXACT = np.zeros(3)
 NOISY = np.array([1e-4, 1.5e-4, 2e-4])
 
 
-@given(
-    st.floats(0.2, 2) | st.floats(-2, -0.2), st.floats(0.01, 0.4), st.floats(-0.5, 0.5)
-)
+@given(st.floats(0.2, 2) | st.floats(-2, -0.2), st.floats(0.01, 0.4), st.floats(-0.5, 0.5))
 def test_an_exponential_decay_is_recovered(amplitude, rate, asymptote):
     values = asymptote + amplitude * np.exp(-rate * SCALES)
     found = extrapolate(SCALES, values, EXACT, "exponential", asymptote)

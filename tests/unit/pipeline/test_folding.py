@@ -40,9 +40,7 @@ def unitary(circuit):
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.lists(steps(), max_size=14), st.floats(1, 7), st.sampled_from(["two_qubit", "all"])
-)
+@given(st.lists(steps(), max_size=14), st.floats(1, 7), st.sampled_from(["two_qubit", "all"]))
 def test_a_folded_circuit_is_the_same_unitary_with_the_same_parameters(chosen, scale, gates):
     circuit = circuit_of(chosen)
     folded, _ = fold(circuit, scale, gates)
