@@ -29,6 +29,7 @@ from store.jobs import Jobs
 from store.results import Results
 
 HOST = "127.0.0.1"
+DRAIN_S = 10.0
 
 
 @dataclass(eq=False)
@@ -130,6 +131,7 @@ class EmbeddedTransport:
         for running in self._running.values():
             if running.thread.is_alive():
                 running.thread.join()
+        _send_what_is_queued()
         self._processes.stop()
         self._store.close()
 
@@ -173,3 +175,14 @@ class EmbeddedTransport:
             from prefect.context import refresh_global_settings_context
 
             refresh_global_settings_context()
+
+
+def _send_what_is_queued() -> None:
+    """Let Prefect's background threads finish: without their server they would retry for minutes."""
+    if "prefect" not in sys.modules:
+        return
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=DRAIN_S, at_exit=False)

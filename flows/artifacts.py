@@ -14,10 +14,10 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
-from qcpaas.values import decode
 
 from flows import plots
-from qcpaas.schemas import CalibrationUse, Environment, ErrorReport, JobResult, Progress
+from qcpaas.schemas import CalibrationUse, Environment, ErrorReport, JobResult, Progress, Wire
+from qcpaas.values import decode
 from tasks.device import Device
 
 RESULT = "result"  # artifact types that clients look for, beside Prefect's own
@@ -45,19 +45,18 @@ class ProgressPage:
 
 def publish_result(result: JobResult) -> None:
     """The whole answer as JSON, for clients that reach only Prefect's API."""
-    text = result.model_dump_json()
-    if len(text) > INLINE_BYTES:
+    if len(result.model_dump_json()) > INLINE_BYTES:
         manifest = result.manifest.model_copy(update={"executions": (), "circuits": {}})
-        text = result.model_copy(update={"manifest": manifest}).model_dump_json()
-    Artifact(type=RESULT, key=f"result-{result.job_id}", data=text).create()
+        result = result.model_copy(update={"manifest": manifest})
+    _publish(RESULT, f"result-{result.job_id}", result)
 
 
 def publish_error(job_id: str, report: ErrorReport) -> None:
-    Artifact(type=ERROR, key=f"error-{job_id}", data=report.model_dump_json()).create()
+    _publish(ERROR, f"error-{job_id}", report)
 
 
 def publish_environment(environment: Environment) -> None:
-    Artifact(type="environment", key=ENVIRONMENT_KEY, data=environment.model_dump_json()).create()
+    _publish("environment", ENVIRONMENT_KEY, environment)
 
 
 def publish_summary(result: JobResult) -> None:
@@ -94,6 +93,10 @@ def publish_placement(job_id: str, device: Device, uses: Sequence[CalibrationUse
         f"device-{job_id}",
         f"{snapshot.device}, chosen qubits {sorted(set(chosen))}",
     )
+
+
+def _publish(kind: str, key: str, content: Wire) -> None:
+    Artifact(type=kind, key=key, data=content.model_dump(mode="json")).create()
 
 
 def _publish_svg(svg: bytes, key: str, description: str) -> None:

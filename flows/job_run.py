@@ -60,6 +60,11 @@ class JobRun:
         with concurrency(limit, occupy=1, strict=True):
             yield
 
+    def check_cancelled(self) -> None:
+        """Raise `JobCancelled` where somebody wants the job to end."""
+        if self.cancelled.is_set():
+            raise JobCancelled(f"job {self.job.job_id} was cancelled.")
+
     def complete(self, value: JsonValue) -> None:
         """Store the answer with its manifest, and show it."""
         manifest = self.journal.manifest(self.job)

@@ -16,6 +16,7 @@ INK, ACCENT = "#334155", "#0f766e"
 
 def curve(points: Sequence[tuple[float, float]], name: str) -> bytes:
     """A figure over the iterations."""
+    import matplotlib  # noqa: F401 - whole before its parts: two threads may draw first at once
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 3.2), layout="constrained")
@@ -31,6 +32,7 @@ def curve(points: Sequence[tuple[float, float]], name: str) -> bytes:
 
 def device_map(snapshot: Snapshot, chosen: Sequence[int]) -> bytes:
     """The coupling map: couplers by 2-qubit error, qubits by readout error, chosen ones ringed."""
+    import matplotlib  # noqa: F401 - whole before its parts: two threads may draw first at once
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure

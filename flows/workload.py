@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from prefect import flow, task
 from prefect.logging import get_run_logger
-from qcpaas.values import decode, encode
 
 from flows import artifacts
 from flows.endings import mark_cancelled, mark_crashed
 from flows.job_run import JobRun, job_run
 from qcpaas.errors import QCPaaSError, WorkloadError
 from qcpaas.execution import ExecutionBackend
+from qcpaas.reports import user_traceback
 from qcpaas.schemas import OptionSpec, WorkloadJob
 from qcpaas.unpacking import loaded
+from qcpaas.values import decode, encode
 from tasks.session import Session
 
 BLOCK_S = 10.0  # iterations are shown to Prefect in blocks, since a task run costs its server 50 ms
@@ -76,6 +75,7 @@ class WorkloadContext:
     def report(
         self, done: float, total: float | None, message: str, metrics: dict[str, float]
     ) -> None:
+        self.run.check_cancelled()
         self._done, self._metrics = done, metrics
         self.run.progress.report(done, total, message, metrics)
         if time.monotonic() - self._block_at > BLOCK_S:
@@ -109,14 +109,5 @@ def run_users_code(job: WorkloadJob, context: WorkloadContext) -> object:
     except Exception as error:
         raise WorkloadError(
             f"{job.bundle.entry} raised {type(error).__name__}: {error}",
-            traceback_text=users_traceback(error),
+            traceback_text=user_traceback(error),
         ) from error
-
-
-def users_traceback(error: BaseException) -> str:
-    """The traceback without the platform's own frames before the user's first."""
-    own = {__file__, loaded.__code__.co_filename, contextlib.__file__}
-    step = error.__traceback__
-    while step is not None and step.tb_frame.f_code.co_filename in own:
-        step = step.tb_next
-    return "".join(traceback.format_exception(type(error), error, step))

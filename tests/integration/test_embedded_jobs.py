@@ -95,9 +95,7 @@ def test_manifest_holds_what_was_sent_and_what_came_back(finished):
     (execution,) = manifest.executions
     assert set(execution.circuits) == set(manifest.circuits)
     assert len(execution.circuits) == 6  # two bases at three noise scales
-    assert all(
-        sum(point.values()) == 20_000 for circuit in execution.counts for point in circuit
-    )
+    assert all(sum(point.values()) == 20_000 for circuit in execution.counts for point in circuit)
     assert len(manifest.calibrations[0].physical_qubits) == 2
     assert manifest.spent_qpu_s > 0
     assert manifest.estimate.qpu_s == pytest.approx(manifest.spent_qpu_s, rel=0.05)
@@ -194,6 +192,8 @@ def test_bad_input_is_refused_before_a_job_exists(platform, data_dir):
         before = len(Jobs(store).all(limit=1000))
         with pytest.raises(UnknownDevice, match="FakeKolkata"):
             platform.run_circuits(rotation(), ["ZZ"], [[0.1]], backend="FakeKolkatta")
+        with pytest.raises(CircuitError, match="28 qubits"):
+            platform.run_circuits(QuantumCircuit(28), ["Z" * 28], backend="FakeKolkata")
         with pytest.raises(OptionError, match="ReadoutMitigation"):
             platform.run_circuits(
                 rotation(), ["ZZ"], [[0.1]], backend="FakeKolkata", options=["ReadoutMitigatio"]
@@ -201,9 +201,12 @@ def test_bad_input_is_refused_before_a_job_exists(platform, data_dir):
         assert len(Jobs(store).all(limit=1000)) == before
 
 
-def test_bad_circuit_fails_with_its_reason_and_spends_nothing(platform):
-    job = platform.run_circuits(
-        QuantumCircuit(28, name="wide"), ["Z" * 28], backend="FakeKolkata"
-    )
-    with pytest.raises(CircuitError, match="28 qubits"):
+def test_circuit_that_the_device_cannot_run_as_given_spends_nothing(platform):
+    circuit = QuantumCircuit(27, name="loose")
+    circuit.cx(0, 26)  # not coupled
+    circuit.measure_all()
+    job = platform.run_circuits(circuit, backend="FakeKolkata", gate_for_gate=True)
+    with pytest.raises(CircuitError, match="has no cx on qubits 0, 26"):
         job.result(timeout=300)
+    assert job.status() is JobState.FAILED
+    assert job.record().error.type == "CircuitError"
