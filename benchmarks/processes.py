@@ -1,0 +1,54 @@
+"""Memory and start of processes, from ``/proc``."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def resident_bytes() -> int:
+    """Of this process, now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak_bytes(pid: int) -> int:
+    """The most that a process has had resident; 0 once it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except FileNotFoundError:
+        return 0
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def children(pid: int) -> list[int]:
+    """All living descendants of a process."""
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except FileNotFoundError:
+        return []
+    own = [int(word) for word in text.split()]
+    return [*own, *(child for one in own for child in children(one))]
+
+
+def ancestors() -> list[tuple[str, float]]:
+    """Command and start (seconds since 1970) of this process and of those that started it."""
+    found = []
+    pid = os.getpid()
+    while pid > 1:
+        folder = Path(f"/proc/{pid}")
+        words = folder.joinpath("cmdline").read_text().split("\0")
+        fields = folder.joinpath("stat").read_text().rpartition(")")[2].split()
+        found.append((" ".join(words[1:5]), _booted_at() + int(fields[19]) / _TICKS))
+        pid = int(fields[1])
+    return found
+
+
+def _booted_at() -> float:
+    return time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,0 +1,18 @@
+"""The workload of the start benchmark: says when its first line ran, and in which process."""
+
+from __future__ import annotations
+
+import time
+
+from benchmarks.processes import ancestors
+from qcpaas import RuntimeWorkerBase
+
+
+class FirstLine(RuntimeWorkerBase):
+    """Uses nothing of the platform, as the first line of any workload does."""
+
+    backend_name = "FakeKolkata"
+
+    def run(self) -> dict[str, object]:  # type: ignore[override]
+        first_line = time.time()
+        return {"first_line": first_line, "processes": ancestors()}
