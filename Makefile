@@ -1,5 +1,6 @@
 # make demo   the main job on embedded parts         make test   the whole gate
 # make up     the platform with UI, until Ctrl-C     make lint   its static half
+# make ui     the pages of embedded jobs
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -16,16 +17,20 @@ step = @printf '\n== %s\n' '$(1)'
 
 .PHONY: help
 help:
-	@head -2 Makefile | cut -c3-
+	@head -3 Makefile | cut -c3-
 	@echo 'make clean  caches, environments and built files away'
 
 .PHONY: demo
 demo: install
-	@$(BIN)/qcpaas demo
+	@$(BIN)/python -m examples.demo
 
 .PHONY: up
 up: install
 	@exec $(BIN)/python -m deployments.up --port $(PORT) $(UP_ARGS)
+
+.PHONY: ui
+ui: install
+	@exec $(BIN)/python -m deployments.ui --port $(PORT)
 
 .PHONY: test
 test: lint

@@ -178,7 +178,7 @@ class EmbeddedTransport:
 
 
 def _send_what_is_queued() -> None:
-    """Let Prefect's background threads finish: without their server they would retry for minutes."""
+    """Let Prefect's background threads finish; without their server they retry for minutes."""
     if "prefect" not in sys.modules:
         return
     from prefect.events.worker import EventsWorker

@@ -7,6 +7,8 @@ in blocks (qubits 0 and 1 spin up, 2 and 3 spin down), energies in hartree. Its 
 from the one- and two-electron integrals of a restricted Hartree-Fock calculation.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
@@ -60,7 +62,7 @@ def rotate(circuit: QuantumCircuit, paulis: str, qubits: list[int], angle: Param
             basis.sdg(qubit)
         basis.h(qubit)
     ladder = QuantumCircuit(circuit.num_qubits)
-    for control, target in zip(qubits, qubits[1:], strict=False):
+    for control, target in pairwise(qubits):
         ladder.cx(control, target)
     circuit.compose(basis, inplace=True)
     circuit.compose(ladder, inplace=True)
