@@ -27,14 +27,27 @@ OptionClass = type[EnrichedExecutionBackend]
 
 
 def find_options() -> dict[str, OptionClass]:
-    """Every option in this environment: installed ones and imported descendants, by name."""
-    for entry in importlib.metadata.entry_points(group="qcpaas.options"):
-        entry.load()
+    """Every option in this environment: installed ones and imported descendants, by name.
+
+    An installed option that cannot be imported is left out; `broken_options` says why.
+    """
+    broken_options()
     return {
         option.option_name(): option
         for option in _descendants(EnrichedExecutionBackend)  # type: ignore[type-abstract]
         if not option.internal and not getattr(option, "__abstractmethods__", None)
     }
+
+
+def broken_options() -> dict[str, str]:
+    """Installed options that cannot be imported, and why; the others are imported."""
+    broken = {}
+    for entry in importlib.metadata.entry_points(group="qcpaas.options"):
+        try:
+            entry.load()
+        except (ImportError, AttributeError) as error:
+            broken[entry.name] = str(error)
+    return broken
 
 
 def describe_options() -> tuple[OptionInfo, ...]:
@@ -173,6 +186,9 @@ def _layer(spec: OptionSpec, level: Level) -> tuple[OptionClass, OptionSettings]
     known = find_options()
     option = known.get(spec.name)
     if option is None:
+        why = broken_options().get(spec.name)
+        if why is not None:
+            raise OptionError(f"option {spec.name} is installed, but cannot be imported: {why}.")
         raise OptionError(f"there is no option {spec.name!r}. {nearest(spec.name, known)}")
     for distribution in option.requires:
         try:

@@ -5,7 +5,8 @@ import pytest
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp, Statevector, random_statevector
 
-from pipeline.measurement import choose_bases, evaluate
+from pipeline.bases import choose_bases
+from pipeline.measurement import evaluate
 from pipeline.readout import ReadoutMitigation, inverse_assignment, readout_errors_by_clbit
 from qcpaas.errors import MitigationError
 from qcpaas.execution import Binding, Counts, Distribution, ExecutionBackend, Experiment, Plan

@@ -125,6 +125,33 @@ def test_an_unknown_option_is_refused_with_the_nearest_names(device):
         build_stack(specs("ReadoutMitigatoin"), device, "expectation")
 
 
+def test_a_broken_plug_in_stops_only_jobs_that_name_it(device, tmp_path, monkeypatch):
+    metadata = tmp_path / "broken_plugin-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-plugin\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[qcpaas.options]\nBroken = no_such_module:Broken\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    build_stack(specs("ReadoutMitigation"), device, "expectation")
+    with pytest.raises(OptionError, match="Broken is installed, but cannot be imported"):
+        build_stack(specs("Broken"), device, "expectation")
+
+
+def test_an_installed_option_is_found_through_its_entry_point(device, tmp_path, monkeypatch):
+    metadata = tmp_path / "tripling-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: tripling\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[qcpaas.options]\nTripled = tripling:Tripled\n")
+    source = [
+        "from pipeline.readout import ReadoutMitigation",
+        "class Tripled(ReadoutMitigation):",
+        "    rank = 75",
+    ]
+    (tmp_path / "tripling.py").write_text("\n".join(source))
+    monkeypatch.syspath_prepend(tmp_path)
+    stack = build_stack(specs("Tripled"), device, "expectation")
+    assert [option.option_name() for option in options_of(stack)][-1] == "Tripled"
+
+
 def test_a_wrong_order_is_refused_with_the_right_one(device):
     with pytest.raises(OptionError, match="it must be ZeroNoiseExtrapolation, ReadoutMitigation"):
         build_stack(specs("ReadoutMitigation", "ZeroNoiseExtrapolation"), device, "expectation")

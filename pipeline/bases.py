@@ -1,0 +1,153 @@
+"""Which bases to measure, and the circuits that measure them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property, lru_cache
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit import ClassicalRegister, QuantumCircuit, transpile
+from qiskit.quantum_info import PauliList, SparsePauliOp
+
+from qcpaas.errors import ObservableError
+from qcpaas.execution import Experiment, PlanContext
+
+
+class MeasuredBasis(PlanContext):
+    """One measurement circuit.
+
+    Attributes:
+        qubits: Circuit qubits that it measures, each into a clbit of its own.
+        first_clbit: Clbit of ``qubits[0]``; the others follow.
+        supports: For each Pauli string, the places in ``qubits`` whose product it is.
+        coefficients: For each observable, one coefficient a Pauli string.
+    """
+
+    qubits: tuple[int, ...]
+    supports: tuple[tuple[int, ...], ...]
+    coefficients: tuple[tuple[float, ...], ...]
+    first_clbit: int = 0
+
+    @cached_property
+    def factor_places(self) -> NDArray[np.intp]:
+        """`supports` in one array; short strings are filled up with ``len(qubits)``."""
+        longest = max(map(len, self.supports), default=0)
+        places = np.full((len(self.supports), longest), len(self.qubits), dtype=np.intp)
+        for row, support in zip(places, self.supports, strict=True):
+            row[: len(support)] = support
+        return places
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """`coefficients` as an array, shape ``(observables, strings)``."""
+        return np.array(self.coefficients).reshape(len(self.coefficients), -1)
+
+
+class MeasuredExperiment(PlanContext):
+    """``constants`` are the observables' identity parts."""
+
+    bases: tuple[MeasuredBasis, ...]
+    constants: tuple[float, ...]
+
+
+def choose_bases(
+    observables: Sequence[SparsePauliOp], first_clbit: int = 0
+) -> tuple[MeasuredExperiment, tuple[str, ...]]:
+    """Group all Pauli strings of all observables into as few measurement circuits as found.
+
+    Args:
+        first_clbit: Classical bits that the circuit has already.
+
+    Returns:
+        What to measure, and each circuit's basis as a Pauli label over all qubits. An observable
+        that is a multiple of the identity needs no circuit of its own, but one circuit is kept so
+        that every experiment runs.
+
+    Raises:
+        ObservableError: A coefficient is not real.
+    """
+    coefficients = [_real_coefficients(observable) for observable in observables]
+    identity = "I" * observables[0].num_qubits
+    constants = tuple(terms.pop(identity, 0.0) for terms in coefficients)
+    labels = sorted({label for terms in coefficients for label in terms})
+    if not labels:
+        empty = MeasuredBasis(qubits=(0,), supports=(), coefficients=((),) * len(observables))
+        return MeasuredExperiment(bases=(empty,), constants=constants), (identity,)
+    groups = PauliList(labels).group_commuting(qubit_wise=True)
+    bases, basis_labels = [], []
+    for group in groups:
+        members = group.to_labels()
+        label = _joint_basis(members)
+        qubits = tuple(q for q, letter in enumerate(reversed(label)) if letter != "I")
+        clbit = {qubit: index for index, qubit in enumerate(qubits)}
+        bases.append(
+            MeasuredBasis(
+                qubits=qubits,
+                supports=tuple(
+                    tuple(clbit[q] for q, letter in enumerate(reversed(member)) if letter != "I")
+                    for member in members
+                ),
+                coefficients=tuple(
+                    tuple(terms.get(member, 0.0) for member in members) for terms in coefficients
+                ),
+                first_clbit=first_clbit,
+            )
+        )
+        basis_labels.append(label)
+    return MeasuredExperiment(bases=tuple(bases), constants=constants), tuple(basis_labels)
+
+
+def measure_in_basis(experiment: Experiment, label: str, qubits: tuple[int, ...]) -> QuantumCircuit:
+    """The experiment's circuit with rotations into a Pauli basis, in the device's own gates."""
+    circuit = experiment.circuit.copy()
+    basis_gates = experiment.binding.basis_gates if experiment.binding else ()
+    for qubit in qubits:
+        rotation = _basis_change(label[-1 - qubit], basis_gates)
+        if rotation is not None:
+            circuit.compose(rotation, [qubit], inplace=True)
+    taken = {register.name for register in circuit.cregs}
+    name = next(name for name in _register_names() if name not in taken)
+    register = ClassicalRegister(len(qubits), name)
+    circuit.add_register(register)
+    for clbit, qubit in zip(register, qubits, strict=True):
+        circuit.measure(qubit, clbit)
+    return circuit
+
+
+def _real_coefficients(observable: SparsePauliOp) -> dict[str, float]:
+    simplified = observable.simplify()
+    if np.any(np.abs(simplified.coeffs.imag) > 1e-9 * np.abs(simplified.coeffs).max(initial=1.0)):
+        raise ObservableError(
+            f"the observable {simplified.to_list()[:4]} has complex coefficients, so that its "
+            f"expectation value is not real. Measure its Hermitian parts one by one."
+        )
+    labels = simplified.paulis.to_labels()
+    return dict(zip(labels, map(float, np.real(simplified.coeffs)), strict=True))
+
+
+def _register_names() -> Iterator[str]:
+    yield "meas"
+    yield from (f"meas{number}" for number in count(1))
+
+
+def _joint_basis(labels: Sequence[str]) -> str:
+    """The label that each of a qubit-wise commuting group is a part of."""
+    columns = zip(*labels, strict=True)
+    return "".join(next((letter for letter in column if letter != "I"), "I") for column in columns)
+
+
+@lru_cache(maxsize=64)
+def _basis_change(letter: str, basis_gates: tuple[str, ...]) -> QuantumCircuit | None:
+    """Rotation that turns a Z measurement into one of X or Y; ``None`` for Z."""
+    if letter in {"I", "Z"}:
+        return None
+    rotation = QuantumCircuit(1)
+    if letter == "Y":
+        rotation.sdg(0)
+    rotation.h(0)
+    if not basis_gates:
+        return rotation
+    gates = [gate for gate in basis_gates if gate not in {"measure", "delay", "reset"}]
+    return transpile(rotation, basis_gates=gates, optimization_level=1, seed_transpiler=0)
