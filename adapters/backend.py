@@ -114,6 +114,11 @@ def check_width(circuit: QuantumCircuit, device: str, capabilities: Capabilities
 
 def _check_circuit(experiment: Experiment) -> None:
     circuit = experiment.circuit
+    if not experiment.points:
+        raise CircuitError(
+            f"circuit {circuit.name} is given an empty list of parameter values. Give one row for "
+            "each point."
+        )
     if not measures(circuit):
         raise CircuitError(
             f"circuit {circuit.name} has no measurement, and counts are asked. "

@@ -120,9 +120,14 @@ class _Moments:
         probability = distribution.weights / distribution.weights.sum()
         mean = probability @ observed
         self.mean[point] += mean
-        if distribution.shots is not None:
+        if distribution.shots is None:
+            return
+        if distribution.shots > 1:
             spread = probability @ (observed - mean) ** 2
-            self.variance[point] += spread / max(distribution.shots - 1, 1)
+            self.variance[point] += spread / (distribution.shots - 1)
+        else:  # one shot says nothing about its spread: take the largest that there can be
+            largest = np.abs(strings) @ np.abs(basis.weights).T
+            self.variance[point] += largest.max(axis=0) ** 2
 
 
 def _string_values(

@@ -82,6 +82,12 @@ def test_variances_are_those_of_many_repetitions_also_for_correlated_strings(sta
     assert np.all(np.abs(values.mean(axis=0) - truth) < 4 * np.sqrt(predicted / repeats))
 
 
+def test_one_shot_has_the_largest_variance_that_its_observable_allows(stack):
+    observable = SparsePauliOp(["ZI", "IX", "II"], [2.0, -0.5, 7.0])
+    (outcome,) = stack.run([exact(QuantumCircuit(2), [observable], shots=1)])
+    assert outcome.variances[0, 0] == pytest.approx(2.5**2)  # both are read from one circuit
+
+
 def test_strings_that_commute_qubit_by_qubit_share_a_circuit():
     entry, labels = choose_bases([SparsePauliOp(["ZZI", "IZZ", "XXX", "IXI"])])
     assert sorted(labels) == ["XXX", "ZZZ"]

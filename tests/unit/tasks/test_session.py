@@ -171,6 +171,13 @@ def test_rows_of_the_wrong_width_are_refused_at_every_call(start, store, width):
     assert len(executions(run, store)) == 1
 
 
+def test_no_points_at_all_are_refused(start):
+    session = start().session()
+    session.run([experiment()])
+    with pytest.raises(CircuitError, match="empty list of parameter values"):
+        session.run([replace(experiment(), parameter_values=np.zeros((0, 2)))])
+
+
 def test_absurd_shots_are_refused_before_anything_is_sent(start, store):
     run = start()
     with pytest.raises(ShotsError, match="takes 1 to"):
@@ -224,6 +231,18 @@ def test_dynamic_circuits_run_where_they_were_routed(start):
     run = start()
     (counts,) = run.session().run([Experiment(circuit, np.zeros((1, 0)), shots=400)])
     assert counts.points[0].to_dict()["11"] > 340
+
+
+def test_resets_delays_and_mid_circuit_measurements_run(start):
+    circuit = QuantumCircuit(2, 3)
+    circuit.x(0)
+    circuit.measure(0, 0)
+    circuit.reset(0)
+    circuit.delay(200, 0, "ns")
+    circuit.cx(0, 1)
+    circuit.measure([0, 1], [1, 2])
+    (counts,) = start().session().run([Experiment(circuit, np.zeros((1, 0)), shots=400)])
+    assert counts.points[0].to_dict()["001"] > 360
 
 
 def test_an_ideal_simulator_takes_the_circuit_as_given(start, store):
