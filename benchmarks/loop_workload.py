@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.loop_bare import BareLoop
 from benchmarks.loop_parts import PARTS
-from benchmarks.processes import resident_bytes
+from benchmarks.processes import other_threads_cpu_s, resident_bytes
 from benchmarks.stopwatch import Stopwatch
 from examples.h2_vqe import HAMILTONIAN, ansatz
 from qcpaas import RuntimeWorkerBase
@@ -24,7 +24,7 @@ from qcpaas.primitives import Estimator
 from tasks.session import Session
 
 WARM_UP = 10
-PEER_WARM_UP = 2
+PEER_STEPS = 2
 
 Array = NDArray[np.float64]
 
@@ -48,16 +48,19 @@ class InterleavedLoop(RuntimeWorkerBase):
     shots = 4096
 
     def run(  # type: ignore[override]
-        self, steps: int = 500, block: int = 25, peer_steps: int = 2, watched_steps: int = 50
+        self, steps: int = 500, block: int = 10, peer_every: int = 5, watched_steps: int = 200
     ) -> dict[str, Any]:
-        """Interleave blocks of ``block`` steps until each contender has done ``steps``."""
+        """Interleave blocks of ``block`` steps until platform and bare loop have done ``steps``.
+
+        prefect-qiskit does two steps after every ``peer_every`` pairs of blocks; 0 leaves it out.
+        """
         self.prepare(steps)
         self.platform(self.angles[:WARM_UP], Blocks())
         self.bare(self.angles[:WARM_UP], 0, Blocks())
-        peer = self.open_peer() if peer_steps else None
+        peer = self.open_peer() if peer_every else None
         platform, bare = Blocks(), Blocks()
-        peer_s: list[list[float]] = []
-        peer_bare_s: list[list[float]] = []
+        peer_s: list[float] = []
+        peer_bare_s: list[float] = []
         largest_difference = 0.0
         for number, start in enumerate(range(0, steps, block)):
             angles = self.angles[start : start + block]
@@ -69,16 +72,16 @@ class InterleavedLoop(RuntimeWorkerBase):
                 energies = self.platform(angles, platform)
                 expected = self.bare(angles, first_submission, bare)
             largest_difference = max(largest_difference, float(np.abs(energies - expected).max()))
-            if peer is not None:
-                peer_bare_s.append([peer.bare_step_s(point) for point in angles[:peer_steps]])
-                peer_s.append(peer.steps_s(angles[:peer_steps]))
+            if peer is not None and number % peer_every == peer_every - 1:
+                peer_bare_s += [peer.bare_step_s(point) for point in angles[:PEER_STEPS]]
+                peer_s += peer.steps_s(angles[:PEER_STEPS])
         return {
             "platform": platform.as_json(),
             "bare": bare.as_json(),
             "peer_s": peer_s,
             "peer_bare_s": peer_bare_s,
             "largest_difference": largest_difference,
-            "parts_s": self.parts(self.angles[:watched_steps]),
+            "parts_s": self.parts(self.angles[np.arange(watched_steps) % steps]),
         }
 
     def prepare(self, steps: int) -> None:
@@ -120,17 +123,20 @@ class InterleavedLoop(RuntimeWorkerBase):
 
         peer = PrefectQiskitLoop(self.circuit, HAMILTONIAN, self.raw.default_shots)
         peer.bare_step_s(self.angles[0])
-        peer.steps_s(self.angles[:PEER_WARM_UP])
+        peer.steps_s(self.angles[:PEER_STEPS])
         return peer
 
     def parts(self, angles: Array) -> dict[str, float]:
-        """Seconds of each part of a platform step."""
+        """Seconds of each part of a platform step, and beside it in the platform's threads."""
         stopwatch = Stopwatch()
         blocks = Blocks()
+        beside = other_threads_cpu_s()
         with stopwatch.watching(PARTS):
             self.platform(angles, blocks)
+        beside = other_threads_cpu_s() - beside
         seconds = {label: spent / len(angles) for label, spent in stopwatch.seconds.items()}
         seconds["rest of the loop"] = blocks.wall_s[0] / len(angles) - sum(seconds.values())
+        seconds["CPU of other threads (progress, events)"] = beside / len(angles)
         return seconds
 
 
