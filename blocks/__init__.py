@@ -1,1 +1,4 @@
-"""Prefect blocks: what a deployment configures."""
+"""Prefect blocks: where vendor credentials and device settings belong.
+
+The embedded twins and simulators need neither.
+"""

@@ -22,9 +22,9 @@ CHEMICAL_ACCURACY = 1.6e-3  # hartree
 def main() -> None:
     console = Console(highlight=False)
     console.print(
-        "[bold]H2 ground state by VQE[/bold] on the digital twin of FakeKolkata (27 qubits), then "
-        "its energy\nraw and with zero-noise extrapolation and readout mitigation stacked.\n"
-        "Starting the embedded platform (SQLite, a local Prefect server) ..."
+        "[bold]H2 ground state by VQE[/bold] on the digital twin of FakeKolkata (27 qubits), then\n"
+        "its energy raw and with zero-noise extrapolation and readout mitigation stacked.\n"
+        "Starting the embedded platform: SQLite and a local Prefect server ..."
     )
     started = time.monotonic()
     with RuntimeProvider() as provider:
@@ -45,7 +45,7 @@ def energies(answer: dict[str, float]) -> Table:
         table.add_column(column, justify="right" if column else "left")
     table.add_row("exact", f"{exact:.6f}", "", "")
     for name, error in (("raw", raw_error), ("mitigated", mitigated_error)):
-        value, spread = answer[f"{name}_energy"], answer[f"{name}_std_error"]
+        value, spread = answer[f"{name}_energy"], answer[f"{name}_energy_std_error"]
         table.add_row(name, f"{value:.6f}", f"{spread:.6f}", f"{error:+.6f}")
     reduction = abs(raw_error / mitigated_error) if mitigated_error else nan
     verdict = "smaller" if reduction >= 1 else "larger: mitigation did harm in this run"

@@ -111,9 +111,9 @@ class H2GroundState(RuntimeWorkerBase):
         return {
             "exact_energy": exact_energy(),
             "raw_energy": float(plain.evs),
-            "raw_std_error": float(plain.stds),
+            "raw_energy_std_error": float(plain.stds),
             "mitigated_energy": float(mitigated.evs),
-            "mitigated_std_error": float(mitigated.stds),
+            "mitigated_energy_std_error": float(mitigated.stds),
             "angles": angles,
             "energies": energies,
         }

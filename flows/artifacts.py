@@ -9,13 +9,14 @@ from uuid import UUID
 
 from prefect.artifacts import (
     Artifact,
-    create_image_artifact,
+    create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
     update_progress_artifact,
 )
 
 from flows import plots
+from qcpaas.cli.figures import value_with_error, with_errors
 from qcpaas.schemas import CalibrationUse, Environment, ErrorReport, JobResult, Progress, Wire
 from qcpaas.values import decode
 from tasks.device import Device
@@ -23,6 +24,7 @@ from tasks.device import Device
 RESULT = "result"  # artifact types that clients look for, beside Prefect's own
 ERROR = "error"
 ENVIRONMENT_KEY = "worker-environment"
+SHOWN_ROWS = 100
 INLINE_BYTES = 2_000_000  # a larger result is sent without its executions, which the store keeps
 
 
@@ -62,9 +64,10 @@ def publish_environment(environment: Environment) -> None:
 def publish_summary(result: JobResult) -> None:
     """A table for people: the answer's figures, what it cost, and how it came about."""
     manifest = result.manifest
-    rows = [*_answer_rows(decode(result.value)), *_figure_rows(manifest.stage_seconds, " s")]
     figures = [
-        ("executions", manifest.execution_count),
+        *_answer(decode(result.value)),
+        *((f"{name} stage", f"{spent:.3g} s") for name, spent in manifest.stage_seconds.items()),
+        ("executions", str(manifest.execution_count)),
         ("QPU time spent", f"{manifest.spent_qpu_s:.3g} s"),
         ("QPU time estimated", _estimate(result)),
         *(
@@ -72,7 +75,7 @@ def publish_summary(result: JobResult) -> None:
             for use in manifest.calibrations
         ),
     ]
-    rows += [{"what": what, "value": value} for what, value in figures]
+    rows = [{"what": what, "value": value} for what, value in figures]
     create_table_artifact(
         table=rows, key=f"summary-{result.job_id}", description=f"Job {result.job_id}"
     )
@@ -99,9 +102,10 @@ def _publish(kind: str, key: str, content: Wire) -> None:
     Artifact(type=kind, key=key, data=content.model_dump(mode="json")).create()
 
 
-def _publish_svg(svg: bytes, key: str, description: str) -> None:
-    url = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
-    create_image_artifact(image_url=url, key=key, description=description)
+def _publish_svg(svg: bytes, key: str, title: str) -> None:
+    """A plot inside Markdown: an image artifact would show its address, which is the image."""
+    address = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+    create_markdown_artifact(markdown=f"![{title}]({address})\n\n{title}", key=key)
 
 
 def _describe(progress: Progress) -> str:
@@ -112,20 +116,30 @@ def _describe(progress: Progress) -> str:
     return f"{text or 'starting'}\n<!--{progress.model_dump_json()}-->"
 
 
-def _answer_rows(value: object) -> list[dict[str, object]]:
+def _answer(value: object) -> list[tuple[str, str]]:
+    """An answer's figures with their standard errors."""
     if isinstance(value, dict):
         return [
-            {"what": str(name), "value": _short(figure)}
-            for name, figure in value.items()
-            if isinstance(figure, int | float | str | bool)
+            (name, value_with_error(figure, error) if isinstance(figure, float) else _short(figure))
+            for name, figure, error in with_errors(value)
         ]
     if isinstance(value, list):
-        return [{"what": f"[{index}]", "value": _short(item)} for index, item in enumerate(value)]
-    return [{"what": "result", "value": _short(value)}]
+        rows = [row for index, item in enumerate(value) for row in _item(index, item)]
+        return rows[:SHOWN_ROWS]
+    return [("result", _short(value))]
 
 
-def _figure_rows(figures: dict[str, float], unit: str) -> list[dict[str, object]]:
-    return [{"what": name, "value": f"{figure:.3g}{unit}"} for name, figure in figures.items()]
+def _item(index: int, item: object) -> list[tuple[str, str]]:
+    """One circuit of a batch: a row for each point and observable, or its counts."""
+    if not isinstance(item, dict) or "expectation_values" not in item:
+        return [(f"[{index}]", _short(item))]
+    return [
+        (f"{item['circuit']}, point {point}, observable {column}", value_with_error(value, error))
+        for point, (values, errors) in enumerate(
+            zip(item["expectation_values"], item["std_errors"], strict=True)
+        )
+        for column, (value, error) in enumerate(zip(values, errors, strict=True))
+    ]
 
 
 def _estimate(result: JobResult) -> str:

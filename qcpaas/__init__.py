@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     )
     from qcpaas.execution import (
         Counts,
+        Distribution,
         EnrichedExecutionBackend,
         ExecutionBackend,
         ExpectationValues,
@@ -56,6 +57,7 @@ __all__ = [
     "CircuitError",
     "Counts",
     "DeviceUnavailable",
+    "Distribution",
     "EnrichedExecutionBackend",
     "Estimator",
     "ExecutionBackend",
@@ -98,6 +100,7 @@ __all__ = [
 # Where each name lives; the others are errors.
 _HOMES = {
     "Counts": "execution",
+    "Distribution": "execution",
     "EnrichedExecutionBackend": "execution",
     "Estimator": "primitives",
     "ExecutionBackend": "execution",

@@ -121,7 +121,7 @@ class Calibrations:
         return [(row.pulled_at, row.content_id) for row in rows]
 
 
-def _snapshot(row: Row[*tuple[Any, ...]]) -> Snapshot:
+def _snapshot(row: Row[Any]) -> Snapshot:
     return Snapshot.from_bytes(row.payload, row.pulled_at, row.content_id)
 
 

@@ -44,7 +44,7 @@ def result_tables(value: Any, manifest: Manifest) -> Iterator[Table | Text]:
         yield Text(_short(value))
         return
     table = Table("result", "value", box=None, header_style="bold")
-    for name, figure, std_error in _with_errors(value):
+    for name, figure, std_error in with_errors(value):
         is_number = isinstance(figure, int | float) and not isinstance(figure, bool)
         table.add_row(name, value_with_error(figure, std_error) if is_number else _short(figure))
     yield table
@@ -151,7 +151,7 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def _with_errors(values: Mapping[str, Any]) -> Iterator[tuple[str, Any, float | None]]:
+def with_errors(values: Mapping[str, Any]) -> Iterator[tuple[str, Any, float | None]]:
     """Names and values, each joined by its standard error where ``<name>_std_error`` is there."""
     errors = {
         f"{name}{suffix}"
@@ -176,4 +176,4 @@ def _observable_text(observable: Observable) -> str:
 
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 2_000 else f"{text[:2_000]}... (--json shows all)"
+    return text if len(text) <= 300 else f"{text[:300]}... (--json shows all)"

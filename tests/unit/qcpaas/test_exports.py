@@ -11,6 +11,7 @@ from qcpaas import errors
 def test_exported_names_are_these():
     assert sorted(set(qcpaas.__all__) - set(dir(errors))) == [
         "Counts",
+        "Distribution",
         "EnrichedExecutionBackend",
         "Estimator",
         "ExecutionBackend",
