@@ -19,14 +19,14 @@ FULL = {"steps": 500, "block": 10, "peer_every": 5, "watched_steps": 200}
 QUICK = {"steps": 100, "block": 5, "peer_every": 5, "watched_steps": 40}
 
 
-def measure(options: Options, report: Report) -> None:
+def measure(options: Options, report: Report, sizes: dict[str, int] | None = None) -> None:
     """A VQE as a workload job against the bare loop and prefect-qiskit, interleaved."""
     from benchmarks.loop_workload import InterleavedLoop
     from deployments.embedded import EmbeddedTransport
     from qcpaas import RuntimeProvider
     from qcpaas.settings import Settings
 
-    inputs = QUICK if options.quick else FULL
+    inputs = sizes or (QUICK if options.quick else FULL)
     with tempfile.TemporaryDirectory(prefix="qcpaas-loop-") as folder:
         transport = EmbeddedTransport(Settings(data_dir=Path(folder)))
         with RuntimeProvider(transport=transport) as provider:
