@@ -29,6 +29,9 @@ def test_a_function_that_raises_is_charged_as_well():
 
     place = SimpleNamespace(failing=failing)
     stopwatch = Stopwatch()
-    with stopwatch.watching({"failing": (place, "failing")}), pytest.raises(ValueError, match="wanted"):
+    with (
+        stopwatch.watching({"failing": (place, "failing")}),
+        pytest.raises(ValueError, match="wanted"),
+    ):
         place.failing()
     assert stopwatch.seconds["failing"] > 0
