@@ -11,7 +11,6 @@ from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp, Statevector
 
 from deployments.embedded import EmbeddedTransport
-from qcpaas import RuntimeProvider
 from qcpaas.errors import CircuitError, JobCancelled, OptionError, UnknownDevice, WorkloadError
 from qcpaas.packing import pack_file
 from qcpaas.schemas import JobState
@@ -21,17 +20,6 @@ from store.jobs import Jobs
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 STACK = ["ZeroNoiseExtrapolation(fit=exponential)", "ReadoutMitigation"]
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    return tmp_path_factory.mktemp("platform")
-
-
-@pytest.fixture(scope="module")
-def platform(data_dir):
-    with RuntimeProvider(transport=EmbeddedTransport(Settings(data_dir=data_dir))) as provider:
-        yield provider
 
 
 @pytest.fixture(scope="module")

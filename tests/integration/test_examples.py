@@ -1,0 +1,68 @@
+"""Every example does what it says, on the embedded platform."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from examples.h2_vqe import exact_energy
+from qcpaas.packing import pack_file
+
+pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(platform, name: str, **inputs):
+    worker_class, bundle = pack_file(EXAMPLES / name, None)
+    job = platform.run(worker_class, inputs, bundle=bundle, seed=3)
+    return job.result(timeout=300), job
+
+
+def test_every_example_is_tested_here():
+    tested = {"h2_vqe.py", "own_option.py", "bell.qasm", "demo.py"}
+    assert {path.name for path in EXAMPLES.glob("[a-z]*")} == tested
+
+
+def test_h2_energy_is_nearer_to_the_exact_one_after_mitigation(platform):
+    answer, job = run(platform, "h2_vqe.py", sweeps=4, final_shots=50_000)
+    raw = abs(answer["raw_energy"] - exact_energy())
+    mitigated = abs(answer["mitigated_energy"] - exact_energy())
+    assert exact_energy() == pytest.approx(-1.137306, abs=1e-6)
+    assert mitigated < raw / 2
+    assert len(answer["energies"]) == 12
+    assert job.manifest().execution_count == 14
+
+
+def test_own_option_makes_readout_errors_symmetric(platform):
+    answer, _ = run(platform, "own_option.py")
+    flipped = (answer["flipped_0_read_wrong"], answer["flipped_1_read_wrong"])
+    # 20,000 shots: the standard error of each share is at most 0.0012.
+    assert flipped[0] == pytest.approx(flipped[1], abs=6e-3)
+
+
+def test_bell_circuit_runs_from_the_command_line(tmp_path):
+    command = [
+        str(Path(sys.executable).with_name("qcpaas")),
+        "run",
+        str(EXAMPLES / "bell.qasm"),
+        "--backend",
+        "FakeKolkata",
+        "--shots",
+        "2000",
+        "--json",
+    ]
+    ran = subprocess.run(
+        command,
+        env={"PATH": "/usr/bin:/bin", "QCPAAS_DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    (answer,) = json.loads(ran.stdout)["value"]
+    counts = answer["counts"][0]["c"]
+    assert sum(counts.values()) == 2000
+    assert counts["00"] + counts["11"] > 1700
