@@ -22,6 +22,7 @@ from tasks.mitigate import answers
 def hybrid_job(job: CircuitJob) -> None:
     """Run a batch of circuits on one device in one submission, and store the answer."""
     with job_run(job) as run:
+        run.journal.resume()
         batch = stages.read_circuits(run)
         run.journal.estimate = stages.estimate(run, batch)
         templates = stages.transpile(run, batch)

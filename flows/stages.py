@@ -92,7 +92,9 @@ def plan(run: JobRun, batch: Batch, bound: tuple[Experiment, ...]) -> Plan:
 @stage("execute", retries=3)
 def execute(run: JobRun, planned: Plan) -> tuple[Counts, ...]:
     with entered(run, "execute"):
-        return run.backend.execute(planned.experiments)
+        counts = run.backend.execute(planned.experiments)
+        run.journal.flush()  # before the stage counts as finished, or a retry would lack it
+        return counts
 
 
 @stage("mitigate")

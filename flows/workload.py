@@ -34,6 +34,7 @@ BLOCK_S = 10.0  # iterations are shown to Prefect in blocks, since a task run co
 def workload(job: WorkloadJob) -> None:
     """Run a `RuntimeWorkerBase` subclass to its end in this process, and store its answer."""
     with job_run(job) as run, run.holding_device():
+        run.journal.start_over()
         run.progress.stage("running")
         context = WorkloadContext(run)
         value = run_users_code(job, context)

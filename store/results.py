@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, select
+from sqlalchemy import BindParameter, Connection, bindparam, delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from qcpaas.errors import NotReady
@@ -27,6 +27,9 @@ _EXECUTIONS = (
     select(EXECUTION.c.payload).where(EXECUTION.c.job_id == _OF_JOB).order_by(EXECUTION.c.index)
 )
 _COUNT = select(func.count()).select_from(EXECUTION).where(EXECUTION.c.job_id == _OF_JOB)
+_HAS_RESULT = select(func.count()).select_from(RESULT).where(RESULT.c.job_id == _OF_JOB)
+_DISCARD_EXECUTIONS = delete(EXECUTION).where(EXECUTION.c.job_id == _OF_JOB)
+_DISCARD_CIRCUITS = delete(CIRCUIT).where(CIRCUIT.c.job_id == _OF_JOB)
 _KNOWN_KEYS = select(CIRCUIT.c.key).where(
     CIRCUIT.c.job_id == _OF_JOB, CIRCUIT.c.key.in_(bindparam("named", expanding=True))
 )
@@ -123,6 +126,14 @@ class Results:
         """What a job has executed so far, in order of index."""
         with self._store.read() as connection:
             return _executions(connection, job_id)
+
+    def discard(self, job_id: str) -> None:
+        """Forget what a job has executed; one that has a result keeps it."""
+        of_job = {"of_job": job_id}
+        with self._store.write() as connection:
+            if not connection.scalar(_HAS_RESULT, of_job):
+                connection.execute(_DISCARD_EXECUTIONS, of_job)
+                connection.execute(_DISCARD_CIRCUITS, of_job)
 
     @contextmanager
     def _write(self, job_id: str) -> Iterator[Connection]:

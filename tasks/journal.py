@@ -67,6 +67,16 @@ class Journal:
         finally:
             self.stage_seconds[name] += time.perf_counter() - started
 
+    def resume(self) -> None:
+        """Go on after what the job has executed before, in a run that is now tried again."""
+        past = self.results.executions(self.job_id)
+        self.count = len(past)
+        self.spent_qpu_s = sum(execution.qpu_s for execution in past)
+
+    def start_over(self) -> None:
+        """Forget what the job executed before: it runs from its start."""
+        self.results.discard(self.job_id)
+
     def keys(self, experiments: Sequence[Experiment]) -> tuple[str, ...]:
         """Keys of planned circuits; each distinct one is kept once for the manifest."""
         keys = tuple(circuit_key(experiment.circuit) for experiment in experiments)

@@ -110,3 +110,26 @@ def test_only_the_latest_diagnostics_of_an_option_are_kept(start):
         session.run([experiment()])
     names = [note.option for note in run.journal.diagnostics]
     assert sorted(names) == ["ReadoutMitigation", "ZeroNoiseExtrapolation"]
+
+
+def test_a_run_that_is_tried_again_counts_what_it_has_executed(start, store):
+    run = start()
+    run.session("ReadoutMitigation").run([experiment()])
+    run.journal.flush()
+    again = journal_module.Journal(run.job.job_id, Results(store))
+    again.resume()
+    assert (again.count, again.spent_qpu_s) == (1, run.journal.spent_qpu_s)
+
+
+def test_a_run_that_starts_over_forgets_what_it_had_executed(start, store):
+    run = start()
+    run.session("ReadoutMitigation").run([experiment()])
+    run.journal.flush()
+    run.journal.start_over()
+    assert Results(store).executions(run.job.job_id) == ()
+
+
+def test_starting_over_leaves_a_stored_result_alone(finished, store):
+    run, manifest, _ = finished
+    run.journal.start_over()
+    assert Results(store).load(run.job.job_id).manifest.executions == manifest.executions
