@@ -50,17 +50,10 @@ def children(pid: int) -> list[int]:
     return [*own, *(child for one in own for child in children(one))]
 
 
-def ancestors() -> list[tuple[str, float]]:
-    """Command and start (seconds since 1970) of this process and of those that started it."""
-    found = []
-    pid = os.getpid()
-    while pid > 1:
-        folder = Path(f"/proc/{pid}")
-        words = folder.joinpath("cmdline").read_text().split("\0")
-        fields = folder.joinpath("stat").read_text().rpartition(")")[2].split()
-        found.append((" ".join(words[1:5]), _booted_at() + int(fields[19]) / _TICKS))
-        pid = int(fields[1])
-    return found
+def started_at() -> float:
+    """When this process began, in seconds since 1970."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    return _booted_at() + int(fields[19]) / _TICKS
 
 
 def _booted_at() -> float:

@@ -34,6 +34,7 @@ class Start:
         process: The job's own process began.
         running: The flow began (``Running``).
         first_line: The user's code began.
+        cpu_s: CPU time of the job's process until then.
     """
 
     asked: float
@@ -42,6 +43,7 @@ class Start:
     process: float
     running: float
     first_line: float
+    cpu_s: float
 
     @property
     def seconds(self) -> float:
@@ -76,6 +78,8 @@ def add_rows(report: Report, metric: str, starts: Sequence[Start], aim: float, s
     for part in starts[0].parts:
         typical = median([start.parts[part] for start in starts], seed)
         report.add(f"  {part}", typical.value, "s", note=f"median, {typical}")
+    cpu = median([start.cpu_s for start in starts], seed)
+    report.add("  CPU of the job's process", cpu.value, "s", note=f"to the first line, {cpu}")
 
 
 @contextmanager
@@ -109,14 +113,14 @@ def start_one(url: str) -> Start:
     api = PrefectApi(url)
     states = state_times(api, str(flow_run_id))
     api.close()
-    _, process = answer["processes"][0]
     return Start(
         asked=asked,
         submitted=submitted,
         taken=states["PENDING"],
-        process=process,
+        process=answer["started"],
         running=states["RUNNING"],
         first_line=answer["first_line"],
+        cpu_s=answer["cpu_s"],
     )
 
 

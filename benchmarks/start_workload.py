@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from benchmarks.processes import ancestors
+from benchmarks.processes import started_at
 from qcpaas import RuntimeWorkerBase
 
 
@@ -15,4 +15,5 @@ class FirstLine(RuntimeWorkerBase):
 
     def run(self) -> dict[str, object]:  # type: ignore[override]
         first_line = time.time()
-        return {"first_line": first_line, "processes": ancestors()}
+        cpu_s = time.process_time()
+        return {"first_line": first_line, "cpu_s": cpu_s, "started": started_at()}
