@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -17,12 +19,20 @@ RUN_DEADLINE_S = 300.0
 
 
 def ensure_pool(api: PrefectApi) -> None:
-    """Create the process work pool, from the template that the server itself carries."""
-    if api.get(f"work_pools/{POOL}") is not None:
-        return
+    """Create the process work pool, or bring it up to date.
+
+    Its template is the server's own, with this interpreter's engine as the command: without one
+    Prefect starts an interpreter to prepare a workspace, and then another for the flow, which
+    makes a job start a third later.
+    """
     known = api.get("collections/views/aggregate-worker-metadata")
     template = known["prefect"]["process"]["default_base_job_configuration"]
-    api.post("work_pools/", {"name": POOL, "type": "process", "base_job_template": template})
+    command = shlex.join([sys.executable, "-m", "prefect.engine"])
+    template["variables"]["properties"]["command"]["default"] = command
+    if api.get(f"work_pools/{POOL}") is None:
+        api.post("work_pools/", {"name": POOL, "type": "process", "base_job_template": template})
+    else:
+        api.patch(f"work_pools/{POOL}", {"base_job_template": template})
 
 
 def workers_online(api: PrefectApi, since: datetime) -> int:

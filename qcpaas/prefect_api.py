@@ -56,6 +56,10 @@ class PrefectApi:
         """The reply's JSON; ``None`` where the server has no such thing."""
         return self._send("POST", path, body)
 
+    def patch(self, path: str, body: dict[str, Any]) -> Any:
+        """The reply's JSON; ``None`` where the server has no such thing."""
+        return self._send("PATCH", path, body)
+
     def create_run(self, deployment_id: str, body: dict[str, Any]) -> Any:
         """Create a flow run of a deployment.
 
