@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from prefect import flow
-from qcpaas.values import encode
 
 from flows import artifacts, stages
 from flows.endings import mark_cancelled, mark_crashed
 from flows.job_run import job_run
 from qcpaas.schemas import CircuitJob
+from qcpaas.values import encode
 from tasks.bind import calibration_uses
 from tasks.mitigate import answers
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from adapters.registry import open_device
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
 
+from adapters.registry import open_device
 from qcpaas.errors import QCPaaSError
 from qcpaas.settings import Settings
 from store.calibrations import Calibrations
