@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.loop_bare import BareLoop
-from benchmarks.loop_parts import PARTS
 from benchmarks.processes import other_threads_cpu_s, resident_bytes
 from benchmarks.stopwatch import Stopwatch
 from examples.h2_vqe import HAMILTONIAN, ansatz
@@ -128,6 +127,8 @@ class InterleavedLoop(RuntimeWorkerBase):
 
     def parts(self, angles: Array) -> dict[str, float]:
         """Seconds of each part of a platform step, and beside it in the platform's threads."""
+        from benchmarks.loop_parts import PARTS  # loads Prefect: as in `open_peer`
+
         stopwatch = Stopwatch()
         blocks = Blocks()
         beside = other_threads_cpu_s()
