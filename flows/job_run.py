@@ -12,6 +12,7 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
 from prefect.context import get_run_context
+from prefect.exceptions import TerminationSignal
 from prefect.logging import get_run_logger
 from pydantic import JsonValue
 
@@ -112,6 +113,8 @@ def current_flow_run_id() -> UUID:
 
 
 def _record_failure(job_id: str, jobs: Jobs, error: BaseException) -> None:
+    if isinstance(error, TerminationSignal):
+        return  # the worker ends this process; its hook knows whether the job was cancelled
     cancelled = isinstance(error, JobCancelled | KeyboardInterrupt)
     report = report_error(error)
     jobs.finish(job_id, JobState.CANCELLED if cancelled else JobState.FAILED, report)
