@@ -35,7 +35,7 @@ ui: install
 .PHONY: test
 test: lint
 	$(call step,pytest)
-	@$(BIN)/pytest -m 'not slow' $(PYTEST_ARGS)
+	@$(BIN)/pytest -m 'not slow' -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: install

@@ -16,32 +16,39 @@ def connect(postgres, database):
     )
 
 
-def test_data_survives_a_restart_and_no_process_is_left(tmp_path):
+@pytest.fixture
+def folder(open_folder, request):
+    own = open_folder / request.node.name
+    own.mkdir()
+    return own
+
+
+def test_data_survives_a_restart_and_no_process_is_left(folder):
     with Processes() as processes:
-        postgres = start_postgres(processes, tmp_path)
+        postgres = start_postgres(processes, folder)
         with connect(postgres, "prefect") as connection:
             connection.execute("CREATE EXTENSION pg_trgm")  # Prefect's migrations need it
             connection.execute("CREATE TABLE t AS SELECT 'kept' AS word")
     assert marked_processes(processes.mark) == []
     with pytest.raises(psycopg.OperationalError):
         connect(postgres, "prefect")
-    with Processes() as processes, connect(start_postgres(processes, tmp_path), "prefect") as again:
+    with Processes() as processes, connect(start_postgres(processes, folder), "prefect") as again:
         assert again.execute("SELECT word FROM t").fetchone() == ("kept",)
 
 
-def test_the_store_opens_under_a_path_too_long_for_a_socket(tmp_path):
-    folder = tmp_path / ("long" * 30)
+def test_the_store_opens_under_a_path_too_long_for_a_socket(folder):
+    folder = folder / ("long" * 30)
     with Processes() as processes:
         postgres = start_postgres(processes, folder)
         with open_store(postgres.store_url) as store:
             assert not store.is_sqlite
 
 
-def test_a_broken_data_folder_is_told_with_the_log(tmp_path):
-    (tmp_path / "postgres").mkdir()
-    (tmp_path / "postgres" / "PG_VERSION").write_text("9\n")
+def test_a_broken_data_folder_is_told_with_the_log(folder):
+    (folder / "postgres").mkdir()
+    (folder / "postgres" / "PG_VERSION").write_text("9\n")
     with (
         Processes() as processes,
         pytest.raises(PlatformError, match=r"(?s)PostgreSQL ended.*postgresql.conf"),
     ):
-        start_postgres(processes, tmp_path)
+        start_postgres(processes, folder)

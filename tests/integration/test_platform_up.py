@@ -99,8 +99,9 @@ def all_gone(mark, seconds=20.0):
 
 
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("up")
+def platform(open_folder):
+    folder = open_folder / "up"
+    folder.mkdir()
     running = up(folder / "data", free_port(), folder / "out.log")
     yield ready(running)
     if running.process.poll() is None:

@@ -30,7 +30,12 @@ OPTIONS = (
         name="ZeroNoiseExtrapolation",
         rank=10,
         summary="extrapolates to zero noise",
-        settings={"properties": {"scale_factors": {}, "order": {}}},
+        levels=("expectation",),
+        settings={
+            "scale_factors": {"type": "array", "items": {"type": "number"}},
+            "order": {"type": "integer"},
+            "fit": {"type": "string", "enum": ["linear", "exponential"]},
+        },
     ),
     OptionInfo(name="ReadoutMitigation", rank=90, summary="inverts readout errors"),
     OptionInfo(name="Learned", rank=40, summary="needs a package", requires=("absent-package",)),

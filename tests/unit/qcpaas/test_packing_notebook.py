@@ -1,4 +1,4 @@
-"""Packing from a real IPython shell: what a notebook's cells define travels, their work does not."""
+"""Packing from a real IPython shell: what cells define travels, what they do does not."""
 
 import subprocess
 import sys

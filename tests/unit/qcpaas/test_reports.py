@@ -57,6 +57,35 @@ def test_users_exception_becomes_a_workload_error_with_the_users_lines_only():
     assert "test_reports" not in report.traceback_text
 
 
+def test_lines_of_the_platform_are_left_out_between_and_below_the_users():
+    source = (
+        "import json\n"
+        "from qcpaas.worker import RuntimeWorkerBase\n"
+        "class Work(RuntimeWorkerBase):\n"
+        "    def run(self, what):\n"
+        "        if what == 'import':\n"
+        "            import helper\n"
+        "        if what == 'library':\n"
+        "            json.loads('{')\n"
+        "        self.log.info('a platform attribute, without a platform')\n"
+    )
+    modules = {"lab": source, "helper": "import absent_module\n"}
+    with loaded(Bundle(entry="lab:Work", modules=modules)) as work:
+        told = {}
+        for what in ("import", "library", "platform"):
+            try:
+                work.run(object.__new__(work), what)
+            except Exception as error:  # noqa: BLE001  whatever the workload raises
+                told[what] = report_error(error).traceback_text
+    files = {
+        what: [line.split('"')[1].rpartition("/")[2] for line in text.splitlines() if 'File "' in line]
+        for what, text in told.items()
+    }
+    assert files["import"] == ["lab.py", "helper.py"]
+    assert files["library"] == ["lab.py", "__init__.py", "decoder.py", "decoder.py"]
+    assert files["platform"] == ["lab.py"]
+
+
 def test_modules_are_named_as_the_user_names_them():
     error = errors.WorkloadError(
         "module '_qcpaas_workload_1a_2b.lab.fit' has no attribute 'x'",

