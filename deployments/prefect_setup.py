@@ -22,8 +22,8 @@ def ensure_pool(api: PrefectApi) -> None:
     """Create the process work pool, or bring it up to date.
 
     Its template is the server's own, with this interpreter's engine as the command: without one
-    Prefect starts an interpreter to prepare a workspace, and then another for the flow, which
-    makes a job start a third later.
+    Prefect starts an interpreter to prepare a workspace, and then another for the flow, and
+    each imports Prefect.
     """
     known = api.get("collections/views/aggregate-worker-metadata")
     template = known["prefect"]["process"]["default_base_job_configuration"]
