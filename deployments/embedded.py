@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from deployments.living_jobs import LivingJobs
 from deployments.prefect_server import prefect_environment, start_server
 from deployments.processes import Processes, free_port
-from qcpaas.errors import JobCancelled, NotReady
+from qcpaas.errors import JobCancelled, JobFailed, NotReady, UnknownJob
 from qcpaas.reports import rebuild, report_error
 from qcpaas.schemas import (
     CircuitJob,
     DeviceInfo,
     Environment,
+    ErrorReport,
     JobRecord,
     JobResult,
     JobState,
@@ -30,6 +34,11 @@ from store.results import Results
 
 HOST = "127.0.0.1"
 DRAIN_S = 10.0
+_ABANDONED = ErrorReport(
+    type=JobFailed.__name__,
+    message="the process that ran the job ended without finishing it (killed, or the machine "
+    "went down). Submit the job again.",
+)
 
 
 @dataclass(eq=False)
@@ -53,6 +62,7 @@ class EmbeddedTransport:
         self._processes = Processes()
         self._port = free_port(HOST)
         self._starting = threading.Lock()
+        self._living = LivingJobs(settings.data_dir / "running")
         self._running: dict[str, RunningJob] = {}
 
     def environment(self) -> Environment:
@@ -61,7 +71,12 @@ class EmbeddedTransport:
         return look_around()
 
     def submit(self, job: CircuitJob | WorkloadJob) -> JobRecord:
-        record = self._jobs.create(job)
+        self._living.begin(job.job_id)
+        try:
+            record = self._jobs.create(job)
+        except BaseException:
+            self._living.end(job.job_id)
+            raise
         running = RunningJob()
         running.thread = threading.Thread(
             target=self._run, args=(job, running), name=f"job {job.job_id}", daemon=True
@@ -73,20 +88,23 @@ class EmbeddedTransport:
             self._start_server()
         except BaseException as error:
             running.cancelled.set()
-            self._jobs.finish(job.job_id, JobState.FAILED, report_error(error))
+            ending = JobState.CANCELLED if isinstance(error, KeyboardInterrupt) else JobState.FAILED
+            self._jobs.finish(job.job_id, ending, report_error(error))
             raise
         finally:
             running.server_ready.set()
         return record
 
     def job(self, job_id: str) -> JobRecord:
+        self._bury_abandoned()
         return self._jobs.get(job_id)
 
     def jobs(self, limit: int = 50) -> Sequence[JobRecord]:
+        self._bury_abandoned()
         return self._jobs.all(limit)
 
     def result(self, job_id: str) -> JobResult:
-        record = self._jobs.get(job_id)
+        record = self.job(job_id)
         if record.state in {JobState.FAILED, JobState.CANCELLED} and record.error is not None:
             raise rebuild(record.error)
         return Results(self._store).load(job_id)
@@ -103,8 +121,13 @@ class EmbeddedTransport:
     def cancel(self, job_id: str) -> None:
         running = self._running.get(job_id)
         if running is None:
-            state = self._jobs.get(job_id).state
-            raise NotReady(f"job {job_id} is {state} and does not run in this process.")
+            state = self.job(job_id).state
+            if state.finished:
+                return
+            raise NotReady(
+                f"job {job_id} is {state} in another process. Press Ctrl-C there, or end that "
+                "process."
+            )
         running.cancelled.set()
 
     def devices(self) -> Sequence[DeviceInfo]:
@@ -143,6 +166,7 @@ class EmbeddedTransport:
             from flows.workload import workload
 
             cancellation.set(running.cancelled)
+            _show_prints()
             running.server_ready.wait()
             if running.cancelled.is_set():
                 raise JobCancelled(f"job {job.job_id} was cancelled before it began.")
@@ -154,6 +178,14 @@ class EmbeddedTransport:
             if not self._jobs.get(job.job_id).state.finished:
                 ending = JobState.CANCELLED if isinstance(error, JobCancelled) else JobState.FAILED
                 self._jobs.finish(job.job_id, ending, report_error(error))
+        finally:
+            self._living.end(job.job_id)
+
+    def _bury_abandoned(self) -> None:
+        """Record the end of jobs whose process went without a word."""
+        for job_id in self._living.abandoned():
+            with suppress(UnknownJob):  # it went before the job was recorded
+                self._jobs.finish(job_id, JobState.FAILED, _ABANDONED)
 
     def _start_server(self) -> str:
         with self._starting:
@@ -175,6 +207,22 @@ class EmbeddedTransport:
             from prefect.context import refresh_global_settings_context
 
             refresh_global_settings_context()
+
+
+class _Prints(logging.Handler):
+    """What the user's code prints goes to its job's log; here it is shown too, off stdout."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.funcName == "print_as_log"  # of Prefect, which turns prints into log lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(f"{record.getMessage()}\n")
+
+
+def _show_prints() -> None:
+    logger = logging.getLogger("prefect.flow_runs")
+    if not any(isinstance(handler, _Prints) for handler in logger.handlers):
+        logger.addHandler(_Prints())
 
 
 def _send_what_is_queued() -> None:

@@ -30,6 +30,7 @@ BLOCK_S = 10.0  # iterations are shown to Prefect in blocks, since a task run co
     flow_run_name="{job.job_id}",
     on_cancellation=[mark_cancelled],
     on_crashed=[mark_crashed],
+    log_prints=True,
 )
 def workload(job: WorkloadJob) -> None:
     """Run a `RuntimeWorkerBase` subclass to its end in this process, and store its answer."""

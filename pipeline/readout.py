@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 
-from qcpaas.errors import MitigationError
+from qcpaas.errors import MitigationError, OptionError
 from qcpaas.execution import (
     Counts,
     EnrichedExecutionBackend,
@@ -57,11 +57,12 @@ def readout_errors_by_clbit(experiment: Experiment) -> tuple[tuple[float, float]
     """Errors of the qubit behind each clbit; 0 for a clbit that nothing is read into.
 
     Raises:
+        OptionError: The device is ideal.
         MitigationError: The device reports no readout error for a measured qubit.
     """
     binding = experiment.binding
     if binding is None or binding.readout_errors is None:
-        raise MitigationError(
+        raise OptionError(
             "readout mitigation needs a device with calibrated readout errors; an ideal simulator "
             "has none. Leave ReadoutMitigation out."
         )

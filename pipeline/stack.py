@@ -57,6 +57,7 @@ def describe_options() -> tuple[OptionInfo, ...]:
             name=name,
             rank=option.rank,
             summary=(option.__doc__ or "").strip().partition("\n")[0],
+            levels=tuple(sorted(option.levels)),
             requires=option.requires,
             settings=option.Settings.model_json_schema().get("properties", {}),
         )

@@ -35,6 +35,16 @@ if TYPE_CHECKING:
 
     from qcpaas.worker import RuntimeWorkerBase
 
+_LEVEL_NAMES = {"counts": "counts", "expectation": "expectation values"}
+_JSON_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "number": ((int, float), "a number"),
+    "integer": ((int,), "a whole number"),
+    "string": ((str,), "a text"),
+    "boolean": ((bool,), "true or false"),
+    "array": ((list,), "a list in brackets"),
+    "object": ((dict,), "a JSON object"),
+}
+
 
 def check_job(job: CircuitJob | WorkloadJob, environment: Environment) -> None:
     """Refuse a job that the workers cannot run.
@@ -46,16 +56,17 @@ def check_job(job: CircuitJob | WorkloadJob, environment: Environment) -> None:
     device = check_device(execution.backend, environment.devices)
     if not execution.exact:
         check_shots(execution.shots)
-    own = bundle_classes(job.bundle) if isinstance(job, WorkloadJob) else frozenset()
-    check_options(execution.options, environment, own)
     if isinstance(job, WorkloadJob):
+        own = bundle_classes(job.bundle) - {job.bundle.entry.partition(":")[2]}
+        check_options(execution.options, environment, own)
         lacking = missing(job.bundle, environment)
         if lacking:
             raise PackingError(" ".join(lacking))
         return
     for item in job.items:
-        if item.options is not None:
-            check_options(item.options, environment)
+        options = execution.options if item.options is None else item.options
+        check_options(options, environment)
+        check_levels(options, environment, "counts" if item.observables is None else "expectation")
         if item.shots is not None:
             check_shots(item.shots)
     check_circuits(job, device)
@@ -99,7 +110,9 @@ def check_options(
     """
     known = {option.name: option for option in environment.options}
     above: OptionInfo | None = None
-    for spec in options:
+    for index, spec in enumerate(options):
+        if spec.name in {earlier.name for earlier in options[:index]}:
+            raise OptionError(f"option {spec.name} is named twice. Name it once.")
         if spec.name not in known:
             if spec.name in own:
                 continue
@@ -117,13 +130,50 @@ def check_options(
         above = info
 
 
+def check_levels(options: Sequence[OptionSpec], environment: Environment, level: str) -> None:
+    """Raises `OptionError` where an option cannot give counts, or expectation values, as asked."""
+    known = {option.name: option.levels for option in environment.options}
+    for spec in options:
+        levels = known.get(spec.name, ())
+        if levels and level not in levels:
+            raise OptionError(
+                f"option {spec.name} corrects {_LEVEL_NAMES[levels[0]]}, and {_LEVEL_NAMES[level]} "
+                "are asked for. "
+                + ("Give an observable, or leave" if level == "counts" else "Leave")
+                + " the option out."
+            )
+
+
 def _check_settings(spec: OptionSpec, info: OptionInfo) -> None:
-    known = info.settings.get("properties")
-    if known is None and spec.settings and not info.settings:
-        raise OptionError(f"option {info.name} has no settings; found {', '.join(spec.settings)}.")
-    for name in spec.settings:
-        if isinstance(known, Mapping) and name not in known:
-            raise OptionError(f"option {info.name} has no setting {name!r}. {nearest(name, known)}")
+    for name, value in spec.settings.items():
+        if name not in info.settings:
+            if not info.settings:
+                raise OptionError(f"option {info.name} has no settings; {name!r} was given.")
+            raise OptionError(
+                f"option {info.name} has no setting {name!r}. {nearest(name, info.settings)}"
+            )
+        wanted = _unmet(value, info.settings[name])
+        if wanted:
+            raise OptionError(f"option {info.name}: {name} is {value!r}; it must be {wanted}.")
+
+
+def _unmet(value: JsonValue, schema: Mapping[str, Any]) -> str:
+    """What a JSON schema asks for where the value is plainly something else, else nothing.
+
+    Types and choices only: the worker has the option's own validators.
+    """
+    choices = schema.get("enum")
+    if choices is not None:
+        return "" if value in choices else " or ".join(map(repr, choices))
+    kind = schema.get("type")
+    if kind not in _JSON_TYPES:
+        return ""
+    types, name = _JSON_TYPES[kind]
+    if not isinstance(value, types) or (isinstance(value, bool) and kind != "boolean"):
+        return name
+    items = value if isinstance(value, list) else []
+    wrong = [unmet for item in items if (unmet := _unmet(item, schema.get("items", {})))]
+    return f"{name}, each of them {wrong[0]}" if wrong else ""
 
 
 def _check_packages(info: OptionInfo, environment: Environment) -> None:
@@ -153,6 +203,8 @@ def check_circuits(job: CircuitJob, device: DeviceInfo) -> None:
         shape = None if rows is None else (len(rows), len(rows[0]) if rows else 0)
         if rows and len({len(row) for row in rows}) > 1:
             raise CircuitError(f"circuit {circuit.name}: rows of parameter values differ in length")
+        if not all(math.isfinite(value) for row in rows or () for value in row):
+            raise CircuitError(f"circuit {circuit.name} has parameter values that are not finite.")
         check_runnable(circuit, counts=item.observables is None, parameter_shape=shape)
         for observable in item.observables or ():
             to_operator(observable, circuit.num_qubits, circuit.name)

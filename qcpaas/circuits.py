@@ -7,6 +7,7 @@ import binascii
 import contextlib
 import io
 import re
+import traceback
 import warnings
 import zlib
 from collections.abc import Callable
@@ -268,6 +269,9 @@ def _load_qasm3(text: str) -> QuantumCircuit:
         # The parser also prints its first complaint to the standard error stream.
         with contextlib.redirect_stderr(io.StringIO()):
             return qasm3.loads(text)
+    except (LookupError, ArithmeticError) as error:
+        # The importer does not say where a wrong index or a division by zero stands.
+        raise ValueError(f"{_visited(error)}{error}") from None
     except QASM3ParsingError as error:
         # The parser raises without a message; the token that it stopped at is on the cause.
         cause = error.__cause__.args[0] if error.__cause__ and error.__cause__.args else None
@@ -276,6 +280,14 @@ def _load_qasm3(text: str) -> QuantumCircuit:
             raise ValueError(str(error) or "it does not parse") from None
         found = "the end of the text" if token.text == "<EOF>" else repr(token.text)
         raise ValueError(f"{token.line},{token.column}: unexpected {found}") from None
+
+
+def _visited(error: BaseException) -> str:
+    """``line,column: `` of the innermost statement that the importer was visiting, if any."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    spans = [getattr(frame.f_locals.get("node"), "span", None) for frame in frames]
+    known = [span for span in spans if span is not None]
+    return f"{known[-1].start_line},{known[-1].start_column}: " if known else ""
 
 
 def _text_complaint(message: str, text: str, language: str, source: str) -> str:

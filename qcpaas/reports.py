@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import traceback
+from pathlib import Path
 from types import TracebackType
 
 from qcpaas import errors
 from qcpaas.errors import JobFailed, QCPaaSError, WorkloadError
 from qcpaas.schemas import ErrorReport
 from qcpaas.unpacking import as_named_by_user, is_user_file
+
+_PLATFORM = f"{Path(__file__).parent}{os.sep}"  # every call into the platform enters through here
 
 
 def report_error(error: BaseException) -> ErrorReport:
@@ -63,6 +67,17 @@ def user_traceback(error: BaseException) -> str:
 
 
 def _user_frames(trace: TracebackType | None) -> list[traceback.FrameSummary]:
-    frames = traceback.extract_tb(trace)
-    first = next((i for i, f in enumerate(frames) if is_user_file(f.filename)), None)
-    return [] if first is None else frames[first:]
+    """The user's frames and those of libraries that they call; none of the platform's.
+
+    What the platform calls in its turn is left out too, up to the user's next frame.
+    """
+    kept: list[traceback.FrameSummary] = []
+    inside_platform = True
+    for frame in traceback.extract_tb(trace):
+        if is_user_file(frame.filename):
+            inside_platform = False
+        elif frame.filename.startswith(_PLATFORM):
+            inside_platform = True
+        if not inside_platform:
+            kept.append(frame)
+    return kept

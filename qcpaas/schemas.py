@@ -316,11 +316,17 @@ class DeviceInfo(Wire):
 
 
 class OptionInfo(Wire):
-    """An option as a worker offers it; outer options have the lower rank."""
+    """An option as a worker offers it; outer options have the lower rank.
+
+    Attributes:
+        levels: What it can be asked for, ``counts`` and ``expectation``; empty where unknown.
+        settings: JSON schema of each setting, by name.
+    """
 
     name: str
     rank: int
     summary: str
+    levels: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     settings: dict[str, Any] = Field(default_factory=dict)
 

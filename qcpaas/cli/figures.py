@@ -39,7 +39,7 @@ def result_tables(value: Any, manifest: Manifest) -> Iterator[Table | Text]:
             else:
                 yield _expectation_table(item, asked.observables or ())
         return
-    value = plain(value)
+    value = plain(value, finite=False)
     if not isinstance(value, Mapping):
         yield Text(_short(value))
         return
@@ -136,15 +136,19 @@ def age(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def plain(value: Any) -> Any:
-    """A decoded value in JSON's own types; numbers that JSON lacks become ``None`` or text."""
+def plain(value: Any, *, finite: bool = True) -> Any:
+    """A decoded value in JSON's own types.
+
+    Args:
+        finite: Make ``None`` of NaN and infinities, which JSON lacks.
+    """
     if hasattr(value, "tolist"):
-        return plain(value.tolist())
+        return plain(value.tolist(), finite=finite)
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): plain(item, finite=finite) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
+        return [plain(item, finite=finite) for item in value]
+    if finite and isinstance(value, float) and not math.isfinite(value):
         return None
     if value is None or isinstance(value, bool | int | float | str):
         return value

@@ -117,6 +117,8 @@ def _run_workload(
 
 
 def _check_is_file(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder. Name one file in it.")
     if not path.is_file():
         raise InputError(f"there is no file {path}. Check the path.")
 

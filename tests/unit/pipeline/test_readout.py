@@ -8,7 +8,7 @@ from qiskit.quantum_info import SparsePauliOp, Statevector, random_statevector
 from pipeline.bases import choose_bases
 from pipeline.measurement import evaluate
 from pipeline.readout import ReadoutMitigation, inverse_assignment, readout_errors_by_clbit
-from qcpaas.errors import MitigationError
+from qcpaas.errors import MitigationError, OptionError
 from qcpaas.execution import Binding, Counts, Distribution, ExecutionBackend, Experiment, Plan
 
 OBSERVABLE = SparsePauliOp(["IIZ", "ZZI", "ZZZ", "III"], [0.3, -0.7, 1.1, 0.4])
@@ -114,5 +114,5 @@ def test_an_ideal_simulator_has_nothing_to_correct(binding):
     experiment = (
         Experiment(measured(), np.zeros((1, 0))) if binding == "none" else bound(measured(), None)
     )
-    with pytest.raises(MitigationError, match="ideal simulator"):
+    with pytest.raises(OptionError, match="ideal simulator"):
         readout_errors_by_clbit(experiment)
