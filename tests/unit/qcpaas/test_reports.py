@@ -1,5 +1,7 @@
 """Errors keep their class, their message and the user's own lines across a process boundary."""
 
+from pathlib import Path
+
 import pytest
 
 from qcpaas import errors
@@ -78,7 +80,7 @@ def test_lines_of_the_platform_are_left_out_between_and_below_the_users():
             except Exception as error:  # noqa: BLE001  whatever the workload raises
                 told[what] = report_error(error).traceback_text
     files = {
-        what: [line.split('"')[1].rpartition("/")[2] for line in text.splitlines() if 'File "' in line]
+        what: [Path(line.split('"')[1]).name for line in text.splitlines() if 'File "' in line]
         for what, text in told.items()
     }
     assert files["import"] == ["lab.py", "helper.py"]
