@@ -56,6 +56,10 @@ class DeviceBackend(ExecutionBackend):
     def execute(self, experiments: Sequence[Experiment]) -> tuple[Counts, ...]:
         return self.submit(experiments).result.counts
 
+    def check(self, experiments: Sequence[Experiment]) -> None:
+        """Refuse what the device cannot run; errors as in `submit`."""
+        check_experiments(experiments, self.adapter.name, self._capabilities)
+
     def submit(self, experiments: Sequence[Experiment]) -> Sent:
         """Check everything, then run it as one device job.
 
@@ -64,7 +68,11 @@ class DeviceBackend(ExecutionBackend):
             CircuitError: No measurement, unbound parameters, or too many qubits.
             AdapterError: The device refused the submission, failed, or cannot be reached.
         """
-        check_experiments(experiments, self.adapter.name, self._capabilities)
+        self.check(experiments)
+        return self.send(experiments)
+
+    def send(self, experiments: Sequence[Experiment]) -> Sent:
+        """Run as one device job what has been checked."""
         submission = Submission(tuple(experiments), self._seed_source(), self._noise_model)
         handle = self.adapter.submit(submission, token=secrets.token_hex(16))
         return Sent(submission, handle, self.adapter.result(handle))
@@ -85,7 +93,8 @@ def check_experiments(
     for experiment in experiments:
         check_shots(experiment, device, capabilities)
         check_width(experiment.circuit, device, capabilities)
-        _check_circuit(experiment)
+        _check_measured(experiment.circuit)
+        check_points(experiment)
 
 
 def check_shots(experiment: Experiment, device: str, capabilities: Capabilities) -> None:
@@ -112,25 +121,29 @@ def check_width(circuit: QuantumCircuit, device: str, capabilities: Capabilities
         )
 
 
-def _check_circuit(experiment: Experiment) -> None:
-    circuit = experiment.circuit
+def check_points(experiment: Experiment) -> None:
+    """Refuse parameter values that the circuit cannot be run at."""
+    circuit, values = experiment.circuit, experiment.parameter_values
     if not experiment.points:
         raise CircuitError(
             f"circuit {circuit.name} is given an empty list of parameter values. Give one row for "
             "each point."
         )
+    if values.shape[1:] != (circuit.num_parameters,):
+        raise CircuitError(
+            f"circuit {circuit.name} has {circuit.num_parameters} parameters; its points have "
+            f"shape {values.shape}. Give one column for each parameter."
+        )
+    if not np.isfinite(values).all():
+        raise CircuitError(f"circuit {circuit.name} has parameter values that are not finite.")
+
+
+def _check_measured(circuit: QuantumCircuit) -> None:
     if not measures(circuit):
         raise CircuitError(
             f"circuit {circuit.name} has no measurement, and counts are asked. "
             "Add measure_all(), or ask for expectation values."
         )
-    if experiment.parameter_values.shape[1:] != (circuit.num_parameters,):
-        raise CircuitError(
-            f"circuit {circuit.name} has {circuit.num_parameters} parameters; its points have "
-            f"shape {experiment.parameter_values.shape}. Give one column for each parameter."
-        )
-    if not np.isfinite(experiment.parameter_values).all():
-        raise CircuitError(f"circuit {circuit.name} has parameter values that are not finite.")
 
 
 def measures(circuit: QuantumCircuit) -> bool:

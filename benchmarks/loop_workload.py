@@ -46,7 +46,7 @@ class InterleavedLoop(RuntimeWorkerBase):
     backend_name = "FakeKolkata"
     shots = 4096
 
-    def run(  # type: ignore[override]
+    def run(
         self, steps: int = 500, block: int = 10, peer_every: int = 5, watched_steps: int = 200
     ) -> dict[str, Any]:
         """Interleave blocks of ``block`` steps until platform and bare loop have done ``steps``.

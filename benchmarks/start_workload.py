@@ -13,7 +13,7 @@ class FirstLine(RuntimeWorkerBase):
 
     backend_name = "FakeKolkata"
 
-    def run(self) -> dict[str, object]:  # type: ignore[override]
+    def run(self) -> dict[str, object]:
         first_line = time.time()
         cpu_s = time.process_time()
         return {"first_line": first_line, "cpu_s": cpu_s, "started": started_at()}

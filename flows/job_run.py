@@ -14,6 +14,7 @@ from prefect.concurrency.sync import concurrency
 from prefect.context import get_run_context
 from prefect.exceptions import TerminationSignal
 from prefect.logging import get_run_logger
+from prefect.types._concurrency import ConcurrencyLeaseHolder
 from pydantic import JsonValue
 
 from flows import artifacts
@@ -58,7 +59,8 @@ class JobRun:
                 limit, self.device.capabilities.concurrent_jobs
             )
         self.progress.stage("waiting for the device")
-        with concurrency(limit, occupy=1, strict=True):
+        holder = ConcurrencyLeaseHolder(type="flow_run", id=current_flow_run_id())
+        with concurrency(limit, occupy=1, strict=True, holder=holder):
             yield
 
     def check_cancelled(self) -> None:
@@ -88,15 +90,9 @@ def job_run(job: CircuitJob | WorkloadJob) -> Iterator[JobRun]:
         try:
             with progress:
                 device = Device.open(job.execution.backend, store, job.execution.snapshot_id)
-                journal = Journal(job.job_id, Results(store))
-                yield JobRun(
-                    job,
-                    store,
-                    device,
-                    journal,
-                    progress,
-                    cancellation.get() or threading.Event(),
-                )
+                cancelled = cancellation.get() or threading.Event()
+                with Journal(job.job_id, Results(store)) as journal:
+                    yield JobRun(job, store, device, journal, progress, cancelled)
         except BaseException as error:
             _record_failure(job.job_id, jobs, error)
             raise

@@ -44,6 +44,50 @@ class MeasuredBasis(PlanContext):
         """`coefficients` as an array, shape ``(observables, strings)``."""
         return np.array(self.coefficients).reshape(len(self.coefficients), -1)
 
+    @cached_property
+    def tables(self) -> dict[bytes, NDArray[np.float64]]:
+        """`value_table` by the readout model that it holds for."""
+        return {}
+
+    def value_table(self, readout: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        """What every measured outcome says of every observable.
+
+        Returns:
+            Shape ``(2**len(qubits), observables)``; bit i of the row's number is ``qubits[i]``.
+        """
+        key = b"" if readout is None else readout.tobytes()
+        table = self.tables.get(key)
+        if table is None:
+            rows = np.arange(2 ** len(self.qubits))[:, None]
+            bits = (rows >> np.arange(len(self.qubits))) & 1
+            table = self.tables[key] = self.string_values(bits, readout) @ self.weights.T
+        return table
+
+    def string_values(
+        self, bits: NDArray[np.integer], readout: NDArray[np.float64] | None
+    ) -> NDArray[np.float64]:
+        """Value of each Pauli string for measured bits.
+
+        Without a readout model it is the parity, ±1. With one, each bit counts what the inverse
+        of its assignment matrix makes of Z, which is exact when readout errors are independent.
+
+        Args:
+            bits: Shape ``(outcomes, len(qubits))``.
+            readout: Inverse assignment matrix of every clbit of the circuit.
+
+        Returns:
+            Shape ``(outcomes, strings)``.
+        """
+        factors = np.ones((len(bits), len(self.qubits) + 1))  # the last fills up short strings
+        if readout is None:
+            factors[:, :-1] -= 2.0 * bits
+        else:
+            measured = slice(self.first_clbit, self.first_clbit + len(self.qubits))
+            of_bit = (readout[:, 0, :] - readout[:, 1, :])[measured]  # Z, by the bit that was read
+            factors[:, :-1] = np.where(bits == 0, of_bit[:, 0], of_bit[:, 1])
+        values: NDArray[np.float64] = factors[:, self.factor_places].prod(axis=2)
+        return values
+
 
 class MeasuredExperiment(PlanContext):
     """``constants`` are the observables' identity parts."""

@@ -21,6 +21,9 @@ from qcpaas.execution import (
     PlanContext,
 )
 
+TABLE_QUBITS = 10  # a loop reads the same small basis thousands of times: tabulate its outcomes
+INTEGER_BITS = 48
+
 
 class MeasurementContext(PlanContext):
     """One entry an experiment; ``None`` where it asked for counts."""
@@ -115,8 +118,7 @@ class _Moments:
     ) -> None:
         if not basis.supports:
             return
-        strings = _string_values(distribution, basis, readout)
-        observed = strings @ basis.weights.T  # (outcomes, observables)
+        observed = _observed(distribution, basis, readout)
         probability = distribution.weights / distribution.weights.sum()
         mean = probability @ observed
         self.mean[point] += mean
@@ -126,28 +128,29 @@ class _Moments:
             spread = probability @ (observed - mean) ** 2
             self.variance[point] += spread / (distribution.shots - 1)
         else:  # one shot says nothing about its spread: take the largest that there can be
+            strings = basis.string_values(_measured_bits(distribution, basis), readout)
             largest = np.abs(strings) @ np.abs(basis.weights).T
             self.variance[point] += largest.max(axis=0) ** 2
 
 
-def _string_values(
+def _observed(
     distribution: Distribution, basis: MeasuredBasis, readout: NDArray[np.float64] | None
 ) -> NDArray[np.float64]:
-    """Value of each Pauli string for each outcome, shape ``(outcomes, strings)``.
+    """What each outcome says of each observable, shape ``(outcomes, observables)``."""
+    if len(basis.qubits) > TABLE_QUBITS or distribution.num_bits > INTEGER_BITS:
+        bits = _measured_bits(distribution, basis)
+        return basis.string_values(bits, readout) @ basis.weights.T
+    outcomes = distribution.outcomes
+    places = 256 ** np.arange(outcomes.shape[1])[::-1]
+    numbers = outcomes[:, 0].astype(np.int64) if len(places) == 1 else outcomes @ places
+    measured = (numbers >> basis.first_clbit) & (2 ** len(basis.qubits) - 1)
+    observed: NDArray[np.float64] = basis.value_table(readout)[measured]
+    return observed
 
-    Without a readout model it is the parity, ±1. With one, each bit counts what the inverse of
-    its assignment matrix makes of Z, which is exact when readout errors are independent.
-    """
+
+def _measured_bits(distribution: Distribution, basis: MeasuredBasis) -> NDArray[np.uint8]:
     measured = slice(basis.first_clbit, basis.first_clbit + len(basis.qubits))
-    bits = np.unpackbits(distribution.outcomes, axis=1)[:, ::-1][:, measured]
-    factors = np.ones((len(bits), len(basis.qubits) + 1))  # the last column fills up short strings
-    if readout is None:
-        factors[:, :-1] -= 2.0 * bits
-    else:
-        of_bit = (readout[:, 0, :] - readout[:, 1, :])[measured]  # Z after correction, by read bit
-        factors[:, :-1] = np.where(bits == 0, of_bit[:, 0], of_bit[:, 1])
-    values: NDArray[np.float64] = factors[:, basis.factor_places].prod(axis=2)
-    return values
+    return np.unpackbits(distribution.outcomes, axis=1)[:, ::-1][:, measured]
 
 
 def _counts(outcome: Outcome) -> Counts:

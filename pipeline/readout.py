@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 from qiskit import QuantumCircuit
 
 from qcpaas.errors import MitigationError, OptionError
@@ -25,6 +27,27 @@ class ReadoutContext(PlanContext):
     """For each experiment and clbit, ``p(1|0)`` and ``p(0|1)`` of the qubit read into it."""
 
     errors: tuple[tuple[tuple[float, float], ...], ...]
+
+    @cached_property
+    def corrections(self) -> tuple[Correction, ...]:
+        """One an experiment; a loop uses them at every call."""
+        return tuple(map(Correction.of, self.errors))
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """Inverse assignment matrix of each clbit, shape ``(clbits, 2, 2)``, and what it costs."""
+
+    inverse: NDArray[np.float64]
+    note: Diagnostic
+
+    @classmethod
+    def of(cls, errors: Sequence[tuple[float, float]]) -> Correction:
+        sums = [p10 + p01 for p10, p01 in errors]
+        norm = float(np.prod([1 / (1 - total) for total in sums]))
+        figures: dict[str, JsonValue] = {"largest_error_sum": max(sums, default=0.0), "norm": norm}
+        note = Diagnostic(option="ReadoutMitigation", figures=figures)
+        return cls(inverse_assignment(errors), note)
 
 
 class ReadoutMitigation(EnrichedExecutionBackend):
@@ -48,8 +71,8 @@ class ReadoutMitigation(EnrichedExecutionBackend):
     def reduce(self, context: PlanContext, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
         assert isinstance(context, ReadoutContext)
         return tuple(
-            _corrected(outcome, errors)
-            for outcome, errors in zip(outcomes, context.errors, strict=True)
+            _corrected(outcome, correction)
+            for outcome, correction in zip(outcomes, context.corrections, strict=True)
         )
 
 
@@ -97,18 +120,10 @@ def inverse_assignment(errors: Sequence[tuple[float, float]]) -> NDArray[np.floa
     return np.linalg.inv(matrices)
 
 
-def _corrected(outcome: Outcome, errors: Sequence[tuple[float, float]]) -> Counts:
+def _corrected(outcome: Outcome, correction: Correction) -> Counts:
     assert isinstance(outcome, Counts)
-    worst = max((p10 + p01 for p10, p01 in errors), default=0.0)
-    norm = float(np.prod([1 / (1 - p10 - p01) for p10, p01 in errors]))
-    note = Diagnostic(
-        option="ReadoutMitigation", figures={"largest_error_sum": worst, "norm": norm}
-    )
-    return replace(
-        outcome,
-        readout=inverse_assignment(errors),
-        diagnostics=(*outcome.diagnostics, note),
-    )
+    diagnostics = (*outcome.diagnostics, correction.note)
+    return replace(outcome, readout=correction.inverse, diagnostics=diagnostics)
 
 
 def _measurements(circuit: QuantumCircuit) -> list[tuple[int, int]]:

@@ -70,7 +70,7 @@ class RuntimeWorkerBase(ABC):
         self.backend: ExecutionBackend = context.backend(None)
 
     @abstractmethod
-    def run(self, **inputs: Any) -> Any:
+    def run(self, *args: Any, **inputs: Any) -> Any:
         """The workload; returns what `qcpaas.values.encode` can store."""
 
     @property

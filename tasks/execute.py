@@ -10,7 +10,7 @@ import numpy as np
 
 from adapters.backend import DeviceBackend, Sent
 from qcpaas.errors import JobCancelled
-from qcpaas.execution import Counts, Experiment
+from qcpaas.execution import Experiment
 from qcpaas.schemas import ExecutionSettings
 from tasks.device import Device
 from tasks.journal import Journal
@@ -37,26 +37,28 @@ class JournalledDevice(DeviceBackend):
         self.settings = settings
         self.cancelled = cancelled or threading.Event()
 
-    def execute(self, experiments: Sequence[Experiment]) -> tuple[Counts, ...]:
-        return self.submit(experiments).result.counts
-
-    def submit(self, experiments: Sequence[Experiment], keys: Sequence[str] | None = None) -> Sent:
+    def submit(self, experiments: Sequence[Experiment]) -> Sent:
         """Check everything, send it as one device job, wait for it, record it.
-
-        Args:
-            keys: From `Journal.keys`; a loop computes them once.
 
         Raises:
             JobCancelled: The job was cancelled meanwhile.
             InputError: The device cannot run what is asked.
             AdapterError: The device refused it, failed, or cannot be reached.
         """
+        self.check(experiments)
+        return self.record(experiments, self.journal.keys(experiments))
+
+    def record(self, experiments: Sequence[Experiment], keys: Sequence[str]) -> Sent:
+        """Send and record what has been checked; a loop checks its circuits once.
+
+        Args:
+            keys: Of the circuits, from `Journal.keys`.
+        """
         if self.cancelled.is_set():
             raise JobCancelled(f"job {self.journal.job_id} was cancelled.")
         submitted_at = datetime.now(UTC)
-        sent = super().submit(experiments)
-        known = self.journal.keys(experiments) if keys is None else keys
-        self.journal.executed(known, sent, submitted_at)
+        sent = self.send(experiments)
+        self.journal.executed(keys, sent, submitted_at)
         return sent
 
     def _next_seed(self) -> int:

@@ -7,12 +7,15 @@ import platform
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Self
 
 from adapters.backend import Sent
 from qcpaas.circuits import circuit_key, to_payload
+from qcpaas.errors import PlatformError
 from qcpaas.execution import Binding, Experiment, Outcome
 from qcpaas.schemas import (
     CalibrationUse,
@@ -43,7 +46,11 @@ class _Execution:
 
 @dataclass(eq=False)
 class Journal:
-    """Collects one job's executions and writes them to the store as it goes."""
+    """Collects one job's executions and writes them to the store as it goes.
+
+    Writing is the work of a thread of its own, beside the device's next execution. A context
+    manager: what is pending is written at its end, however it ends.
+    """
 
     job_id: str
     results: Results
@@ -57,6 +64,20 @@ class Journal:
     _circuits: dict[str, CircuitPayload] = field(default_factory=dict)
     _known: set[str] = field(default_factory=set)
     _flushed_at: float = field(default_factory=time.monotonic)
+    _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "journal"))
+    _written: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self.flush()
+        except PlatformError:
+            if kind is None:  # else the block's own error matters more
+                raise
+        finally:
+            self._writer.shutdown()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -100,7 +121,7 @@ class Journal:
         self.count += 1
         self.spent_qpu_s += sent.result.qpu_s
         if len(self._pending) >= FLUSH_EVERY or time.monotonic() - self._flushed_at > FLUSH_EVERY_S:
-            self.flush()
+            self._hand_over()
 
     def expect(self, one: Estimate) -> None:
         """Add a submission's estimate, made before it was sent, to the job's."""
@@ -127,12 +148,26 @@ class Journal:
         self.diagnostics = [*kept, *latest.values()]
 
     def flush(self) -> None:
-        """Write what is pending to the store."""
-        if self._pending or self._circuits:
-            records = [self._record(execution) for execution in self._pending]
-            self.results.append(self.job_id, self._circuits, records)
-        self._pending, self._circuits = [], {}
+        """Write what is pending to the store, and wait until it is there."""
+        self._hand_over()
+        self._wait()
+
+    def _hand_over(self) -> None:
+        """Give what is pending to the writer, once it has finished with what came before."""
+        self._wait()
         self._flushed_at = time.monotonic()
+        if self._pending or self._circuits:
+            self._written = self._writer.submit(self._write, self._circuits, self._pending)
+            self._pending, self._circuits = [], {}
+
+    def _wait(self) -> None:
+        written, self._written = self._written, None
+        if written is not None:
+            written.result()
+
+    def _write(self, circuits: dict[str, CircuitPayload], executions: Sequence[_Execution]) -> None:
+        records = [self._record(execution) for execution in executions]
+        self.results.append(self.job_id, circuits, records)
 
     def manifest(self, job: Job) -> Manifest:
         """The manifest without its executions, which are in the store already."""

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from adapters.backend import check_points
 from pipeline.stack import (
     JointContext,
     build_stack,
@@ -59,10 +60,12 @@ class Session(ExecutionBackend):
     def run(self, experiments: Sequence[Experiment]) -> tuple[Outcome, ...]:
         journal = self.device.journal
         prepared = self.prepare(experiments)
+        for experiment in experiments:
+            check_points(experiment)
         plan = prepared.plan.at(experiments)
         journal.expect(prepared.cost.at(plan.experiments))
         with journal.stage("execute"):
-            counts = self.device.submit(plan.experiments, prepared.keys).result.counts
+            counts = self.device.record(plan.experiments, prepared.keys).result.counts
         with journal.stage("mitigate"):
             outcomes = self.combine(plan, counts)
         journal.diagnosed(outcomes)
@@ -126,6 +129,7 @@ class Session(ExecutionBackend):
         with journal.stage("plan"):
             stacks = [self.stack(experiment.level) for experiment in bound]
             plan = plan_together(stacks, bound, sources=checked)
+            self.device.check(plan.experiments)
         with journal.stage("estimate"):
             cost = PlanCost.of(plan.experiments, self.device.device)
         return Prepared(checked, bound, plan, journal.keys(plan.experiments), cost)

@@ -88,11 +88,14 @@ def test_a_record_is_what_its_schema_says(finished):
 
 def test_records_are_written_as_the_loop_goes(start, store, monkeypatch):
     monkeypatch.setattr(journal_module, "FLUSH_EVERY", 3)
+    monkeypatch.setattr(journal_module, "FLUSH_EVERY_S", float("inf"))
     run = start()
     session = run.session()
     for done in range(1, 8):
         session.run([experiment()])
-        assert len(Results(store).executions(run.job.job_id)) == done // 3 * 3
+        # The writer has what was handed over before the last hand-over, and may have all of it.
+        written = len(Results(store).executions(run.job.job_id))
+        assert max(0, done // 3 * 3 - 3) <= written <= done // 3 * 3
 
 
 def test_stage_times_add_up_even_when_a_block_raises(start):
