@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from deployments import prefect_setup
 from deployments.living_jobs import LivingJobs
 from deployments.prefect_server import prefect_environment, start_server
 from deployments.processes import Processes, free_port
 from qcpaas.errors import JobCancelled, JobFailed, NotReady, UnknownJob
+from qcpaas.prefect_api import PrefectApi
 from qcpaas.reports import rebuild, report_error
 from qcpaas.schemas import (
     CircuitJob,
@@ -191,7 +193,14 @@ class EmbeddedTransport:
         with self._starting:
             if not self._processes.children:
                 start_server(self._processes, HOST, self._port, self._settings.data_dir)
+                self._release_abandoned()
         return self._address
+
+    def _release_abandoned(self) -> None:
+        """Let go of the devices that jobs without a process still hold."""
+        self._bury_abandoned()
+        home = self._settings.data_dir / "prefect"
+        prefect_setup.release_slots(PrefectApi(self._address), home, self._jobs.is_finished_run)
 
     @property
     def _address(self) -> str:

@@ -102,9 +102,12 @@ class LocalPlatform:
         report = ErrorReport(
             type="JobFailed", message="the platform went down while the job ran. Submit it again."
         )
-        for run in prefect_setup.crash_orphans(api):
+        orphans = prefect_setup.crash_orphans(api)
+        for run in orphans:
             if run["name"] in ids:
                 jobs.finish(run["name"], JobState.FAILED, report)
+        ended = {run["id"] for run in orphans}
+        prefect_setup.release_slots(api, self._data_dir / "prefect", ended.__contains__)
 
     def _environment(self, api_url: str, database_url: str, store_url: str) -> dict[str, str]:
         return {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from qcpaas.errors import PlatformError
@@ -120,6 +122,24 @@ def drop_missed_runs(api: PrefectApi) -> None:
             _end(api, run, "CANCELLED")
 
 
+def release_slots(api: PrefectApi, prefect_home: Path, gone: Callable[[str], bool]) -> None:
+    """Free the device slots of runs whose processes have gone; Prefect waits five minutes.
+
+    Args:
+        prefect_home: Of the server, which keeps its leases there.
+        gone: Whether the process of a flow run, by id, has gone.
+    """
+    for file in (prefect_home / "concurrency_leases").glob("*-*.json"):
+        try:
+            lease = json.loads(file.read_text())
+        except (OSError, ValueError):
+            continue  # released, or being written, at this moment
+        holder = (lease.get("metadata") or {}).get("holder") or {}
+        if holder.get("type") == "flow_run" and gone(holder["id"]):
+            api.post("v2/concurrency_limits/decrement-with-lease", {"lease_id": lease["id"]})
+            _end(api, holder, "CRASHED")
+
+
 def _end(api: PrefectApi, run: dict[str, Any], state_type: str) -> None:
-    state = {"type": state_type, "name": state_type.title(), "message": "The platform was down."}
+    state = {"type": state_type, "name": state_type.title(), "message": "Its process has gone."}
     api.post(f"flow_runs/{run['id']}/set_state", {"state": state, "force": True})

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import ConcurrencyLeaseHolder
 from prefect.concurrency.sync import concurrency
 from prefect.context import get_run_context
 from prefect.exceptions import TerminationSignal
 from prefect.logging import get_run_logger
-from prefect.types._concurrency import ConcurrencyLeaseHolder
 from pydantic import JsonValue
 
 from flows import artifacts

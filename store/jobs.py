@@ -121,6 +121,12 @@ class Jobs:
             rows = connection.execute(newest.limit(limit)).all()
         return [_public(row) for row in rows]
 
+    def is_finished_run(self, flow_run_id: str) -> bool:
+        """Whether a flow run was a job's, and that job has ended."""
+        query = select(JOB.c.state).where(JOB.c.flow_run_id == flow_run_id)
+        with self._store.read() as connection:
+            return connection.scalar(query) in _FINISHED
+
     def spec(self, job_id: str) -> CircuitJob | WorkloadJob:
         """A job as it was submitted.
 

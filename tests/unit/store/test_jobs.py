@@ -221,3 +221,12 @@ def test_an_id_like_no_other_is_answered_with_the_newest(store: Store) -> None:
 def test_without_any_job_the_error_says_so(store: Store) -> None:
     with pytest.raises(UnknownJob, match="none yet"):
         Jobs(store).get("zzz")
+
+
+def test_flow_run_is_finished_when_its_job_is(store: Store):
+    jobs = Jobs(store)
+    jobs.create(circuit_job(), flow_run_id="run-1")
+    assert not jobs.is_finished_run("run-1")
+    assert not jobs.is_finished_run("of-no-job")
+    jobs.finish("job-1", JobState.FAILED)
+    assert jobs.is_finished_run("run-1")
