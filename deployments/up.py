@@ -38,7 +38,7 @@ def up(
     folder = settings.data_dir.resolve()
     options = PlatformOptions(folder, host, port, workers, runs)
     console = Console(highlight=False, soft_wrap=True)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
         with claimed(folder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from pydantic import SecretStr
 from qcpaas.errors import InputError, PlatformError, PlatformUnavailable
 
 _TIMEOUT_S = 30.0
+# Prefect answers 503 while its database is locked, and has done nothing then: SQLite under load.
+_BUSY_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 _PAGE = 200  # Prefect's own upper limit for one reply
 _DEFAULT_PARAMETER_BYTES = 524_288
 
@@ -52,7 +55,7 @@ class PrefectApi:
         """The reply's JSON; ``None`` where the server has no such thing."""
         return self._send("GET", path)
 
-    def post(self, path: str, body: dict[str, Any]) -> Any:
+    def post(self, path: str, body: Any) -> Any:
         """The reply's JSON; ``None`` where the server has no such thing."""
         return self._send("POST", path, body)
 
@@ -125,9 +128,14 @@ class PrefectApi:
             self._parameter_bytes = _DEFAULT_PARAMETER_BYTES if limit is None else int(limit)
         return self._parameter_bytes
 
-    def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    def _send(self, method: str, path: str, body: Any = None) -> Any:
         try:
             response = self._client.request(method, path, json=body)
+            for pause_s in _BUSY_PAUSES_S:
+                if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    break
+                time.sleep(pause_s)
+                response = self._client.request(method, path, json=body)
         except httpx.UnsupportedProtocol as error:
             raise InputError(f"{self.url!r} is no address. Write http://host:port.") from error
         except httpx.TransportError as error:

@@ -20,6 +20,7 @@ from qcpaas.errors import (
     UnknownJob,
     WorkloadError,
 )
+from qcpaas.prefect_api import PrefectApi
 from qcpaas.prefect_transport import PrefectTransport
 from qcpaas.schemas import (
     Bundle,
@@ -87,15 +88,13 @@ class Worker:
 
     def __init__(self, url):
         self.url = url
-        self.api = httpx.Client(base_url=f"{url}/api/", auth=tuple(TOKEN.split(":")), timeout=60)
+        self.api = PrefectApi(url, TOKEN)  # waits while SQLite is locked
         for name in ("hybrid-job", "workload"):
             flow = self.post("flows/", {"name": name})
             self.post("deployments/", {"name": name, "flow_id": flow["id"]})
 
     def post(self, path, body):
-        reply = self.api.post(path, json=body)
-        assert reply.is_success, reply.text
-        return reply.json()
+        return self.api.post(path, body)
 
     def state(self, record, kind, message=""):
         state = {"type": kind, "name": kind.title(), "message": message}
@@ -148,7 +147,7 @@ def test_submitting_twice_makes_one_run(transport):
 def test_job_travels_unchanged(server, transport):
     job = circuit_job()
     record = transport.submit(job)
-    run = server.api.get(f"flow_runs/{record.flow_run_id}").json()
+    run = server.api.get(f"flow_runs/{record.flow_run_id}")
     assert CircuitJob.model_validate(run["parameters"]["job"]) == job
 
 
@@ -173,7 +172,7 @@ def test_progress_is_the_artifacts_newest_state(server, transport):
     assert transport.job(record.job_id).progress.total == 100
     told = Progress(stage="iterations", done=7, total=9, metrics={"energy": -1.5})
     change = {"data": 77.0, "description": told.model_dump_json()}
-    assert server.api.patch(f"artifacts/{artifact['id']}", json=change).is_success
+    server.api.patch(f"artifacts/{artifact['id']}", change)
     found = transport.job(record.job_id)
     assert found.progress == told
     assert found.state is JobState.RUNNING
@@ -229,7 +228,7 @@ def test_running_job_is_asked_to_cancel(server, transport):
     record = transport.submit(workload_job())
     server.state(record, "RUNNING")
     transport.cancel(record.job_id)
-    run = server.api.get(f"flow_runs/{record.flow_run_id}").json()
+    run = server.api.get(f"flow_runs/{record.flow_run_id}")
     assert run["state_type"] == "CANCELLING"
     assert transport.job(record.job_id).state is JobState.RUNNING
     server.state(record, "CANCELLED")
@@ -248,7 +247,7 @@ def test_logs_come_in_order_however_many(server, transport):
         }
         for index in range(250)
     ]
-    server.api.post("logs/", json=lines)
+    server.api.post("logs/", lines)
     for _ in range(50):  # logs are written in the background
         found = transport.logs(record.job_id)
         if len(found) == 250:
