@@ -9,12 +9,13 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from deployments import prefect_setup
 from deployments.living_jobs import LivingJobs
 from deployments.prefect_server import prefect_environment, start_server
 from deployments.processes import Processes, free_port
-from qcpaas.errors import JobCancelled, JobFailed, NotReady, UnknownJob
+from qcpaas.errors import JobCancelled, JobFailed, NotReady, PlatformError, UnknownJob
 from qcpaas.prefect_api import PrefectApi
 from qcpaas.reports import rebuild, report_error
 from qcpaas.schemas import (
@@ -36,6 +37,12 @@ from store.results import Results
 
 HOST = "127.0.0.1"
 DRAIN_S = 10.0
+CANCEL_GRACE_S = 5.0
+_GIVEN_UP = ErrorReport(
+    type=JobCancelled.__name__,
+    message="the job was cancelled in the middle of a simulation or of its own code, which could "
+    "not be interrupted. What it was computing is dropped.",
+)
 _ABANDONED = ErrorReport(
     type=JobFailed.__name__,
     message="the process that ran the job ended without finishing it (killed, or the machine "
@@ -45,9 +52,14 @@ _ABANDONED = ErrorReport(
 
 @dataclass(eq=False)
 class RunningJob:
+    """Attributes:
+    unrecorded: Why the store does not know how the job ended.
+    """
+
     thread: threading.Thread = field(init=False)
     cancelled: threading.Event = field(default_factory=threading.Event)
     server_ready: threading.Event = field(default_factory=threading.Event)
+    unrecorded: PlatformError | None = None
 
 
 class EmbeddedTransport:
@@ -58,7 +70,7 @@ class EmbeddedTransport:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        _make_folder(settings.data_dir)
         self._store: Store = open_store(settings.resolved_store_url)
         self._jobs = Jobs(self._store)
         self._processes = Processes()
@@ -99,7 +111,11 @@ class EmbeddedTransport:
 
     def job(self, job_id: str) -> JobRecord:
         self._bury_abandoned()
-        return self._jobs.get(job_id)
+        record = self._jobs.get(job_id)
+        running = self._running.get(job_id)
+        if running is not None and running.unrecorded is not None and not record.state.finished:
+            raise running.unrecorded
+        return record
 
     def jobs(self, limit: int = 50) -> Sequence[JobRecord]:
         self._bury_abandoned()
@@ -131,6 +147,7 @@ class EmbeddedTransport:
                 "process."
             )
         running.cancelled.set()
+        self._wait_for_end(job_id, running)
 
     def devices(self) -> Sequence[DeviceInfo]:
         from adapters.registry import list_devices
@@ -153,9 +170,8 @@ class EmbeddedTransport:
         """Cancel what still runs, wait for it, and stop the server."""
         for running in self._running.values():
             running.cancelled.set()
-        for running in self._running.values():
-            if running.thread.is_alive():
-                running.thread.join()
+        for job_id, running in self._running.items():
+            self._wait_for_end(job_id, running)
         _send_what_is_queued()
         self._processes.stop()
         self._store.close()
@@ -177,11 +193,19 @@ class EmbeddedTransport:
             else:
                 workload(job)
         except BaseException as error:  # noqa: BLE001 - told through the job's record
-            if not self._jobs.get(job.job_id).state.finished:
-                ending = JobState.CANCELLED if isinstance(error, JobCancelled) else JobState.FAILED
+            ending = JobState.CANCELLED if isinstance(error, JobCancelled) else JobState.FAILED
+            try:
                 self._jobs.finish(job.job_id, ending, report_error(error))
-        finally:
-            self._living.end(job.job_id)
+            except PlatformError as unrecorded:  # the disk is full, the database has gone
+                running.unrecorded = unrecorded
+                return
+        self._living.end(job.job_id)
+
+    def _wait_for_end(self, job_id: str, running: RunningJob) -> None:
+        """Let a cancelled job end in order, or give it up: its thread is a daemon."""
+        running.thread.join(CANCEL_GRACE_S)
+        if running.thread.is_alive():
+            self._jobs.finish(job_id, JobState.CANCELLED, _GIVEN_UP)
 
     def _bury_abandoned(self) -> None:
         """Record the end of jobs whose process went without a word."""
@@ -218,6 +242,16 @@ class EmbeddedTransport:
             refresh_global_settings_context()
 
 
+def _make_folder(data_dir: Path) -> None:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PlatformError(
+            f"the data folder {data_dir} cannot be made: {error.strerror}. Choose another "
+            "(QCPAAS_DATA_DIR)."
+        ) from error
+
+
 class _Prints(logging.Handler):
     """What the user's code prints goes to its job's log; here it is shown too, off stdout."""
 
@@ -229,6 +263,9 @@ class _Prints(logging.Handler):
 
 
 def _show_prints() -> None:
+    from prefect.logging.configuration import setup_logging
+
+    setup_logging()  # now: the first time drops all handlers, later ones keep them
     logger = logging.getLogger("prefect.flow_runs")
     if not any(isinstance(handler, _Prints) for handler in logger.handlers):
         logger.addHandler(_Prints())

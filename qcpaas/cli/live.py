@@ -37,7 +37,8 @@ def follow(job: RuntimeJob, *, quiet: bool) -> schemas.JobRecord:
         JobCancelled: The user interrupted it.
     """
     console = Console(stderr=True, quiet=quiet, highlight=False, markup=False, emoji=False)
-    console.print(f"job {job.job_id}" + (f", {at}" if (at := job.address()) else ""))
+    address = job.address()
+    console.print(f"job {job.job_id}" + (f", {address}" if address else ""), soft_wrap=True)
     try:
         with _Bar(console) if console.is_terminal else _Lines(console) as display:
             for record in job.watch():

@@ -16,7 +16,7 @@ from qcpaas.errors import JobFailed, QCPaaSError
 from qcpaas.reports import rebuild, report_error
 
 _DEFECT = 70  # EX_SOFTWARE of sysexits.h
-_INTERRUPTED = 130
+INTERRUPTED = 130
 _ADDRESS = re.compile(r"https?://|[\w.-]+:\d+$")
 
 
@@ -31,7 +31,7 @@ class _Program(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             _say("interrupted.")
-            raise typer.Exit(_INTERRUPTED) from None
+            raise typer.Exit(INTERRUPTED) from None
         except QCPaaSError as error:
             raise typer.Exit(_told(error)) from None
         except Exception as error:
