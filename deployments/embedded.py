@@ -30,6 +30,7 @@ from qcpaas.schemas import (
     WorkloadJob,
 )
 from qcpaas.settings import Settings
+from qcpaas.unpacking import is_user_file
 from store.database import Store, open_store
 from store.devices import Devices
 from store.jobs import Jobs
@@ -253,10 +254,10 @@ def _make_folder(data_dir: Path) -> None:
 
 
 class _Prints(logging.Handler):
-    """What the user's code prints goes to its job's log; here it is shown too, off stdout."""
+    """What the user's code prints and logs goes to its job's log; here it is shown too."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return record.funcName == "print_as_log"  # of Prefect, which turns prints into log lines
+        return is_user_file(record.pathname)
 
     def emit(self, record: logging.LogRecord) -> None:
         sys.stderr.write(f"{record.getMessage()}\n")

@@ -30,6 +30,8 @@ from tasks.device import Device
 from tasks.execute import JournalledDevice
 from tasks.journal import Journal
 
+INLINE_EXECUTIONS = 1_000  # a longer loop's are read from the store, not from Prefect's pages
+
 # Set by whoever runs a flow inside its own process and may want to end it.
 cancellation: ContextVar[threading.Event | None] = ContextVar("cancellation", default=None)
 
@@ -72,8 +74,10 @@ class JobRun:
         """Store the answer with its manifest, and show it."""
         manifest = self.journal.manifest(self.job)
         result = JobResult(job_id=self.job.job_id, value=value, manifest=manifest)
-        Results(self.store).save(result)
-        artifacts.publish_result(result)
+        results = Results(self.store)
+        results.save(result)
+        small = manifest.execution_count <= INLINE_EXECUTIONS
+        artifacts.publish_result(results.whole(result) if small else result)
         artifacts.publish_summary(result)
         self.progress.complete()
 

@@ -122,6 +122,13 @@ class Results:
         joined["execution_count"] = max(manifest.execution_count, count)
         return result.model_copy(update={"manifest": manifest.model_copy(update=joined)})
 
+    def whole(self, result: JobResult) -> JobResult:
+        """A result with the executions and circuits that `append` kept of its job."""
+        with self._store.read() as connection:
+            joined = _joined(connection, result)
+        manifest = result.manifest.model_copy(update=joined)
+        return result.model_copy(update={"manifest": manifest})
+
     def executions(self, job_id: str) -> tuple[ExecutionRecord, ...]:
         """What a job has executed so far, in order of index."""
         with self._store.read() as connection:
