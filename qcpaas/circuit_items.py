@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
     from qiskit.quantum_info import SparsePauliOp
 
-    CircuitLike: TypeAlias = QuantumCircuit | CircuitPayload | CircuitItem | Path
+    CircuitLike: TypeAlias = QuantumCircuit | CircuitPayload | CircuitItem | Path | str
     ObservableLike: TypeAlias = SparsePauliOp | Observable | str
     OptionLike: TypeAlias = str | OptionSpec
 
@@ -29,8 +29,8 @@ def circuit_items(
 
     Args:
         circuits: One or several; a `CircuitItem` stands as it is, a path is read.
-        observables: One, or a list for all circuits, or a list of lists, one a circuit. ``None``
-            asks for counts.
+        observables: One, or a list for all circuits, or a list of lists, one a circuit. ``None``,
+            for all or for one in a list of lists, asks for counts.
         parameter_values: For one circuit shape ``(points, parameters)`` or ``(parameters,)``; for
             several a list of such arrays, or ``None`` for a circuit without parameters.
         circuit_options: For each circuit its own options, or ``None`` for the job's.
@@ -77,7 +77,13 @@ def _payload(circuit: Any) -> CircuitPayload:
 
     if isinstance(circuit, CircuitPayload):
         return circuit
-    return load_circuit(circuit) if isinstance(circuit, Path) else to_payload(circuit)
+    if isinstance(circuit, str | Path):
+        return load_circuit(circuit)
+    if not hasattr(circuit, "count_ops"):
+        raise InputError(
+            f"a circuit is a {type(circuit).__name__}; give a QuantumCircuit or the path of a file."
+        )
+    return to_payload(circuit)
 
 
 def _observables(observables: Any, count: int) -> list[tuple[Observable, ...] | None]:
@@ -89,7 +95,7 @@ def _observables(observables: Any, count: int) -> list[tuple[Observable, ...] | 
         return [
             tuple(_observable(one) for one in entry)
             if isinstance(entry, list | tuple)
-            else (_observable(entry),)
+            else (None if entry is None else (_observable(entry),))
             for entry in _each("observables", observables, count)
         ]
     return [tuple(_observable(one) for one in observables)] * count
@@ -100,9 +106,14 @@ def _observable(observable: Any) -> Observable:
 
     if isinstance(observable, Observable):
         return observable
-    return (
-        parse_observable(observable) if isinstance(observable, str) else from_operator(observable)
-    )
+    if isinstance(observable, str):
+        return parse_observable(observable)
+    if not hasattr(observable, "num_qubits"):
+        raise InputError(
+            f"an observable is a {type(observable).__name__}; give a SparsePauliOp or a text such "
+            "as '0.5*ZZ + XI'."
+        )
+    return from_operator(observable)
 
 
 def _rows(values: Any) -> tuple[tuple[float, ...], ...] | None:

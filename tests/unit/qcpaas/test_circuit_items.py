@@ -69,3 +69,16 @@ def test_file_and_finished_item_stand_as_they_are(tmp_path):
 def test_lists_of_the_wrong_length_or_shape_are_refused(arguments):
     with pytest.raises(InputError):
         circuit_items(*arguments)
+
+
+def test_one_circuit_of_a_batch_can_ask_for_counts(tmp_path):
+    path = tmp_path / "one.qasm"
+    path.write_text('OPENQASM 3.0;\ninclude "stdgates.inc";\nqubit q;\nbit c;\nc = measure q;\n')
+    first, second = circuit_items([str(path), path], [["Z", "X"], None])
+    assert [len(first.observables), second.observables] == [2, None]
+
+
+@pytest.mark.parametrize(("circuit", "observable"), [(3, "Z"), (None, "Z"), (QuantumCircuit(1), 3)])
+def test_things_of_another_kind_are_named(circuit, observable):
+    with pytest.raises(InputError, match=r"is a (int|NoneType); give"):
+        circuit_items(circuit, observable)
