@@ -13,7 +13,7 @@ from store.jobs import Jobs
 
 STORE_EVERY_S = 0.5
 PAGE_EVERY_S = 2.0
-CURVE_EVERY_S = 30.0  # drawing a plot takes a third of a second of this process
+CURVE_EVERY_S = 60.0  # drawing a plot takes a third of a second of this process
 KEPT_POINTS = 2_000
 
 
@@ -42,6 +42,7 @@ class ProgressReporter:
         self._jobs.report(self._job_id, self._newest)
         if self._page is not None:
             self._page.show(self._newest)
+            self._page.close()
         self._draw()
 
     def complete(self) -> None:
