@@ -18,6 +18,9 @@ import yaml
 from deployments.guardian import MARK_VARIABLE, marked_processes
 from deployments.local_platform import PROJECT_DIR
 from deployments.processes import free_port
+from qcpaas.packing import pack_file
+from qcpaas.provider import RuntimeProvider
+from qcpaas.schemas import JobState
 from qcpaas.settings import Settings
 
 pytestmark = [
@@ -31,6 +34,39 @@ include "qelib1.inc";
 qreg q[2]; creg c[2];
 h q[0]; cx q[0], q[1];
 measure q -> c;
+"""
+STATES = "EQUAL = ['00', '11']\n"
+WORK = """from qiskit import QuantumCircuit
+
+from qcpaas import RuntimeWorkerBase
+from states import EQUAL
+
+
+class Work(RuntimeWorkerBase):
+    backend_name = "FakeKolkata"
+    shots = 1000
+
+    def run(self, circuits: int):
+        self.log.info("two circuits")
+        bell = QuantumCircuit(2)
+        bell.h(0)
+        bell.cx(0, 1)
+        bell.measure_all()
+        for _ in self.iterations(circuits):
+            counts = self.sampler.run([bell]).result()[0].data.meas.get_counts()
+        return {"states": EQUAL, "share": sum(counts[state] for state in EQUAL) / 1000}
+"""
+ENDLESS = """import time
+
+from qcpaas import RuntimeWorkerBase
+
+
+class Endless(RuntimeWorkerBase):
+    backend_name = "statevector"
+
+    def run(self):
+        for _ in self.iterations(10_000):
+            time.sleep(0.1)
 """
 
 
@@ -149,13 +185,39 @@ def test_commands_on_this_machine_find_it(platform):
 def test_a_circuit_job_runs_through_the_worker(platform):
     from qiskit import QuantumCircuit
 
-    from qcpaas.provider import RuntimeProvider
-
     with RuntimeProvider(platform.api) as provider:
         circuit = QuantumCircuit.from_qasm_str(BELL)
         job = provider.run_circuits(circuit, backend="FakeKolkata", shots=1000, seed=1)
         job.result(timeout=120)
         assert job.record().state.finished
+
+
+def test_a_workload_travels_with_its_own_modules_and_is_repeated_bit_for_bit(platform, tmp_path):
+    (tmp_path / "states.py").write_text(STATES)
+    (tmp_path / "work.py").write_text(WORK)
+    worker_class, bundle = pack_file(tmp_path / "work.py", None)
+    with RuntimeProvider(platform.api) as provider:
+        job = provider.run(worker_class, {"circuits": 2}, bundle=bundle, seed=4)
+        shares = job.result(timeout=180)
+        again = provider.rerun(job.job_id)
+        assert again.result(timeout=180) == shares
+        counts = [[one.counts for one in run.manifest().executions] for run in (job, again)]
+        assert counts[0] == counts[1]
+        assert any("two circuits" in line for line in job.logs())
+    assert shares["states"] == ["00", "11"]
+    assert shares["share"] > 0.9
+
+
+def test_a_running_job_is_cancelled_on_its_worker(platform, tmp_path):
+    (tmp_path / "endless.py").write_text(ENDLESS)
+    worker_class, bundle = pack_file(tmp_path / "endless.py", None)
+    with RuntimeProvider(platform.api) as provider:
+        job = provider.run(worker_class, bundle=bundle)
+        for record in job.watch(timeout=180):
+            if record.progress.done:
+                break
+        job.cancel()
+        assert job.wait(timeout=120).state is JobState.CANCELLED
 
 
 @pytest.mark.parametrize("in_use", ["port", "data folder"])
