@@ -237,6 +237,8 @@ class EmbeddedTransport:
         # The command says what went wrong; Prefect's own traceback is for its pages.
         os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
         os.environ["QCPAAS_DATA_DIR"] = str(self._settings.data_dir)
+        if self._settings.store_url is not None:  # the flows read it where this process does not
+            os.environ["QCPAAS_STORE_URL"] = self._settings.store_url
         if "prefect" in sys.modules:  # imported before: it has read another configuration
             from prefect.context import refresh_global_settings_context
 

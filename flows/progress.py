@@ -7,6 +7,10 @@ import threading
 import time
 from typing import Self
 
+import httpx
+from prefect.exceptions import PrefectException
+from prefect.logging import get_run_logger
+
 from flows import artifacts
 from qcpaas.schemas import Progress
 from store.jobs import Jobs
@@ -25,6 +29,7 @@ class ProgressReporter:
         self._jobs = jobs
         self._newest = Progress(stage="starting")
         self._curves: dict[str, list[tuple[float, float]]] = {}
+        self._log = get_run_logger()
         self._ended = threading.Event()
         self._page: artifacts.ProgressPage | None = None
         self._thread = threading.Thread(
@@ -40,8 +45,8 @@ class ProgressReporter:
         self._ended.set()
         self._thread.join()
         self._jobs.report(self._job_id, self._newest)
+        self._show(self._newest)
         if self._page is not None:
-            self._page.show(self._newest)
             self._page.close()
         self._draw()
 
@@ -80,14 +85,25 @@ class ProgressReporter:
             if newest is not stored:
                 self._jobs.report(self._job_id, newest)
                 stored = newest
-            if newest is not shown and now - page_at >= PAGE_EVERY_S and self._page is not None:
-                self._page.show(newest)
+            if newest is not shown and now - page_at >= PAGE_EVERY_S:
+                self._show(newest)
                 shown, page_at = newest, now
             if now - curve_at >= CURVE_EVERY_S:
                 self._draw()
                 curve_at = now
 
+    def _show(self, progress: Progress) -> None:
+        """Update the page; a page that cannot be reached costs no job its answer."""
+        try:
+            if self._page is not None:
+                self._page.show(progress)
+        except (httpx.HTTPError, PrefectException) as error:
+            self._log.warning("progress could not be shown: %s", error)
+
     def _draw(self) -> None:
-        for name, curve in list(self._curves.items()):
-            if len(curve) > 1:
-                artifacts.publish_curve(self._job_id, name, list(curve))
+        try:
+            for name, curve in list(self._curves.items()):
+                if len(curve) > 1:
+                    artifacts.publish_curve(self._job_id, name, list(curve))
+        except (httpx.HTTPError, PrefectException) as error:
+            self._log.warning("a curve could not be shown: %s", error)

@@ -11,6 +11,8 @@ from qcpaas.execution import Experiment
 from qcpaas.schemas import ExecutionSettings
 from tasks.device import Device
 
+KEPT_TEMPLATES = 5_000  # about 2 kB each; the least recently used go first
+
 Templates = tuple[Template | None, ...]
 
 
@@ -36,4 +38,5 @@ def transpile_circuit(circuit: QuantumCircuit, device: Device) -> Template:
         return Template.from_bytes(stored)
     template = compile_template(circuit, device.target(snapshot))
     device.templates.put(key, template.to_bytes())
+    device.templates.trim(KEPT_TEMPLATES)
     return template
