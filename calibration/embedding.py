@@ -51,7 +51,7 @@ class Embeddings:
         k = len(template.home)
         if not template.movable:
             return [Part(tuple(range(k)), np.array([template.home], dtype=np.int16))]
-        pairs = sorted({(first, second) for first, second, _ in template.interactions})
+        pairs = sorted({(min(a, b), max(a, b)) for a, b, _ in template.interactions})
         graph = rx.PyGraph()
         graph.add_nodes_from(range(k))
         graph.add_edges_from_no_data(pairs)

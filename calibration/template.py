@@ -1,24 +1,18 @@
-"""Compile once: a circuit routed for a device's topology, its parameters symbolic."""
+"""A circuit routed for a device's topology, its parameters symbolic, free of its place."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-import qiskit
-from qiskit import QuantumCircuit, transpile
-from qiskit.circuit import ControlFlowOp
-from qiskit.transpiler import Target
+from qiskit import QuantumCircuit
+from qiskit.circuit import ControlFlowOp, ForLoopOp, Instruction
 
 from qcpaas import circuit_bytes
-from qcpaas.circuits import circuit_key
-from qcpaas.errors import CircuitError
 
-SEEDS = (11, 23, 47)  # routing is a lottery: three tickets, the shortest circuit wins
-IGNORED = frozenset({"barrier", "delay"})
+IGNORED = frozenset({"barrier", "delay", "break_loop", "continue_loop"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,22 +36,23 @@ class Template:
 
     @cached_property
     def interactions(self) -> dict[tuple[int, int, str], int]:
-        """Two-qubit gates on each undirected pair of compact qubits, by gate name."""
+        """Two-qubit gates by compact qubits, in the gate's order, and gate name.
+
+        Inside control flow a branch counts in full, a loop as often as it says.
+        """
         found: dict[tuple[int, int, str], int] = {}
-        for step in self.circuit.data:
-            name = step.operation.name
-            if len(step.qubits) == 2 and name not in IGNORED:
-                first, second = sorted(self.circuit.find_bit(q).index for q in step.qubits)
-                found[first, second, name] = found.get((first, second, name), 0) + 1
+        for operation, qubits, times in leaves(self.circuit):
+            if len(qubits) == 2 and operation.name not in IGNORED:
+                key = (qubits[0], qubits[1], operation.name)
+                found[key] = found.get(key, 0) + times
         return found
 
     @cached_property
     def movable(self) -> bool:
         """Whether its two-qubit gates say all about where it can go."""
         return not any(
-            isinstance(step.operation, ControlFlowOp)
-            or (len(step.qubits) > 2 and step.operation.name not in IGNORED)
-            for step in self.circuit.data
+            len(qubits) > 2 and operation.name not in IGNORED
+            for operation, qubits, _ in leaves(self.circuit)
         )
 
     def to_bytes(self) -> bytes:
@@ -72,70 +67,16 @@ class Template:
         return cls(circuit, tuple(positions), tuple(home))
 
 
-def template_key(circuit: QuantumCircuit, topology_id: str) -> str:
-    """Changes with the circuit's structure, the device's topology, and the compiler."""
-    parts = [circuit_key(circuit), topology_id, qiskit.__version__, str(SEEDS)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def compile_template(circuit: QuantumCircuit, target: Target) -> Template:
-    """Route a circuit and translate it to the device's gates.
-
-    Args:
-        target: Only its topology and gates decide; where the circuit will run is chosen later.
-
-    Raises:
-        CircuitError: The circuit is too wide, or cannot be translated.
-    """
-    if circuit.num_qubits > target.num_qubits:
-        raise CircuitError(
-            f"circuit {circuit.name} needs {circuit.num_qubits} qubits; the device has "
-            f"{target.num_qubits}. Choose a larger device or cut the circuit."
-        )
-    try:
-        routed = [
-            transpile(circuit, target=target, optimization_level=3, seed_transpiler=seed)
-            for seed in SEEDS
-        ]
-    except qiskit.exceptions.QiskitError as error:
-        raise CircuitError(
-            f"circuit {circuit.name} cannot be compiled for this device: {error.message}"
-        ) from error
-    return _compact(min(routed, key=_length), circuit.num_qubits)
-
-
-def _length(circuit: QuantumCircuit) -> tuple[int, int]:
-    return circuit.num_nonlocal_gates(), circuit.depth()
-
-
-def _compact(routed: QuantumCircuit, width: int) -> Template:
-    """Keep the qubits that are used, and those where the original circuit's qubits end."""
-    ends: Sequence[int] = (
-        routed.layout.final_index_layout() if routed.layout is not None else range(width)
-    )
-    used = {
-        routed.find_bit(qubit).index
-        for step in routed.data
-        if step.operation.name not in IGNORED
-        for qubit in step.qubits
-    }
-    home = tuple(sorted(used | set(ends)))
-    place = {physical: compact for compact, physical in enumerate(home)}
-    circuit = QuantumCircuit(len(home), name=routed.name, global_phase=routed.global_phase)
-    circuit.add_bits(routed.clbits)
-    for register in routed.cregs:
-        circuit.add_register(register)
-    for variable in routed.iter_input_vars():
-        circuit.add_input(variable)
-    for variable in routed.iter_declared_vars():
-        circuit.add_uninitialized_var(variable)
-    for step in routed.data:
-        physical = [routed.find_bit(qubit).index for qubit in step.qubits]
-        if all(index in place for index in physical):
-            circuit.append(
-                step.operation, [place[index] for index in physical], step.clbits, copy=False
-            )
-        elif step.operation.name == "barrier":
-            kept = [place[index] for index in physical if index in place]
-            circuit.barrier(kept)
-    return Template(circuit, tuple(place[end] for end in ends), home)
+def leaves(circuit: QuantumCircuit) -> Iterator[tuple[Instruction, tuple[int, ...], int]]:
+    """Every instruction with its qubits and how often it counts; control flow opened."""
+    number = {qubit: index for index, qubit in enumerate(circuit.qubits)}
+    for step in circuit.data:
+        qubits = tuple(number[qubit] for qubit in step.qubits)
+        operation = step.operation
+        if not isinstance(operation, ControlFlowOp):
+            yield operation, qubits, 1
+            continue
+        rounds = len(operation.params[0]) if isinstance(operation, ForLoopOp) else 1
+        for block in operation.blocks:
+            for inner, places, times in leaves(block):
+                yield inner, tuple(qubits[place] for place in places), times * rounds

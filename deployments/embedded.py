@@ -32,6 +32,7 @@ from qcpaas.errors import (
     PlatformError,
     UnknownJob,
 )
+from qcpaas.manifest import JobResult
 from qcpaas.prefect_api import PrefectApi
 from qcpaas.reports import rebuild, report_error
 from qcpaas.schemas import (
@@ -40,7 +41,6 @@ from qcpaas.schemas import (
     Environment,
     ErrorReport,
     JobRecord,
-    JobResult,
     JobState,
     OptionInfo,
     PartialResult,

@@ -13,7 +13,7 @@ from rich.table import Table
 from examples.h2_vqe import H2GroundState
 from qcpaas import RuntimeProvider
 from qcpaas.cli.live import follow
-from qcpaas.schemas import Manifest
+from qcpaas.manifest import Manifest
 
 CHEMICAL_ACCURACY = 1.6e-3  # hartree
 

@@ -16,9 +16,11 @@ from flows import plots
 from flows.device_map import device_map
 from qcpaas.calibration_artifacts import slug
 from qcpaas.cli.figures import value_with_error, with_errors
+from qcpaas.manifest import CalibrationUse, JobResult
 from qcpaas.prefect_api import PrefectApi
-from qcpaas.schemas import CalibrationUse, Environment, ErrorReport, JobResult, Wire
+from qcpaas.schemas import Environment, ErrorReport
 from qcpaas.values import decode
+from qcpaas.wire import Wire
 from tasks.device import Device
 
 RESULT = "result"  # artifact types that clients look for, beside Prefect's own

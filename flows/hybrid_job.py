@@ -25,9 +25,9 @@ def hybrid_job(job: CircuitJob) -> None:
         batch = stages.read_circuits(run)
         call = run.backend.calls.next(batch.request())
         run.journal.estimate = stages.estimate(run, batch)
-        templates = stages.transpile(run, batch)
+        portfolios = stages.transpile(run, batch)
         with run.holding_device():
-            bound = stages.bind(run, batch, templates)
+            bound = stages.bind(run, batch, portfolios)
             plan = stages.plan(run, batch, bound, call)
             run.journal.placed(calibration_uses(plan.experiments, run.device))
             counts = stages.execute(run, plan, call)

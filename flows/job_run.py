@@ -21,7 +21,8 @@ from flows import artifacts
 from flows.endings import ending_of
 from flows.ownership import Ownership, owning
 from flows.progress import ProgressReporter
-from qcpaas.schemas import CircuitJob, JobResult, JobState, WorkloadJob
+from qcpaas.manifest import JobResult
+from qcpaas.schemas import CircuitJob, JobState, WorkloadJob
 from qcpaas.settings import Settings
 from store.database import Store, open_store
 from store.jobs import Jobs

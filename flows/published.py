@@ -13,7 +13,7 @@ from prefect.client.schemas.sorting import ArtifactSort
 
 from qcpaas.errors import PlatformError
 from qcpaas.prefect_api import read_artifact
-from qcpaas.schemas import Wire
+from qcpaas.wire import Wire
 
 PAGE = 50
 

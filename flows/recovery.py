@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from qcpaas.schemas import JobState, Wire
+from qcpaas.schemas import JobState
+from qcpaas.wire import Wire
 from store.leases import TTL_S
 
 SETTLE_S = 5.0  # what was on its way when a process died, or the server came back, has arrived

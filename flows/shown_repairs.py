@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from flows.recovery import Kind, Repair
-from qcpaas.schemas import Wire
+from qcpaas.wire import Wire
 
 CLOSED_WITHIN_S = 5.0
 

@@ -25,7 +25,7 @@ from tasks.estimate import estimate_plan
 from tasks.execute import only_counts
 from tasks.mitigate import mitigate_outcomes
 from tasks.plan import plan_batch
-from tasks.transpile import Templates, transpile_experiments
+from tasks.transpile import Portfolios, transpile_experiments
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -68,8 +68,8 @@ def read_circuits(run: JobRun) -> Batch:
 @stage("estimate")
 def estimate(run: JobRun, batch: Batch) -> Estimate:
     def estimated() -> Estimate:
-        templates = transpile_experiments(batch.experiments, run.device, run.job.execution)
-        bound = bind_experiments(batch.experiments, templates, run.device)
+        portfolios = transpile_experiments(batch.experiments, run.device, run.job.execution)
+        bound = bind_experiments(batch.experiments, portfolios, run.device)
         return estimate_plan(plan_batch(batch, bound, run.backend).experiments, run.device)
 
     with entered(run, "estimate"):
@@ -77,16 +77,16 @@ def estimate(run: JobRun, batch: Batch) -> Estimate:
 
 
 @stage("transpile")
-def transpile(run: JobRun, batch: Batch) -> Templates:
+def transpile(run: JobRun, batch: Batch) -> Portfolios:
     with entered(run, "transpile"):
         settings = run.job.execution
         return run.patiently(lambda: transpile_experiments(batch.experiments, run.device, settings))
 
 
 @stage("bind")
-def bind(run: JobRun, batch: Batch, templates: Templates) -> tuple[Experiment, ...]:
+def bind(run: JobRun, batch: Batch, portfolios: Portfolios) -> tuple[Experiment, ...]:
     with entered(run, "bind"):
-        return run.patiently(lambda: bind_experiments(batch.experiments, templates, run.device))
+        return run.patiently(lambda: bind_experiments(batch.experiments, portfolios, run.device))
 
 
 @stage("plan")

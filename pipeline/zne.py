@@ -20,7 +20,7 @@ from qcpaas.execution import (
     Outcome,
     PlanContext,
 )
-from qcpaas.schemas import Diagnostic
+from qcpaas.manifest import Diagnostic
 
 
 class ZneContext(PlanContext):

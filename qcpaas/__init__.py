@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from qcpaas.binding import BindingPolicy
     from qcpaas.errors import (
         AcceptanceUnknown,
         AdapterError,
@@ -53,15 +54,17 @@ if TYPE_CHECKING:
         PlanContext,
     )
     from qcpaas.jobs import RuntimeJob
+    from qcpaas.manifest import Manifest
     from qcpaas.primitives import Estimator, Sampler
     from qcpaas.provider import RuntimeProvider
-    from qcpaas.schemas import JobState, Manifest, OptionSpec, PartialResult, Progress, Recovery
+    from qcpaas.schemas import JobState, OptionSpec, PartialResult, Progress, Recovery
     from qcpaas.settings import Settings
     from qcpaas.worker import RuntimeWorkerBase
 
 __all__ = [
     "AcceptanceUnknown",
     "AdapterError",
+    "BindingPolicy",
     "CalibrationError",
     "CircuitError",
     "Counts",
@@ -117,6 +120,7 @@ __all__ = [
 
 # Where each name lives; the others are errors.
 _HOMES = {
+    "BindingPolicy": "binding",
     "Counts": "execution",
     "Distribution": "execution",
     "EnrichedExecutionBackend": "execution",
@@ -125,7 +129,7 @@ _HOMES = {
     "ExpectationValues": "execution",
     "Experiment": "execution",
     "JobState": "schemas",
-    "Manifest": "schemas",
+    "Manifest": "manifest",
     "OptionSettings": "execution",
     "OptionSpec": "schemas",
     "PartialResult": "schemas",

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from qcpaas.schemas import Wire
+from qcpaas.wire import Wire
 
 FILE_FORMAT: Literal["qcpaas-calibration/1"] = "qcpaas-calibration/1"
 

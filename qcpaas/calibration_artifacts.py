@@ -11,7 +11,8 @@ from pydantic import Field, ValidationError
 
 from qcpaas.calibration import CalibrationReport, DriftMark, Fit
 from qcpaas.errors import PlatformError
-from qcpaas.schemas import DeviceInfo, Wire
+from qcpaas.schemas import DeviceInfo
+from qcpaas.wire import Wire
 
 CALIBRATION = "calibration"  # artifact types, beside Prefect's own
 FINDINGS = "calibration-findings"

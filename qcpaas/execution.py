@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from qcpaas.schemas import Diagnostic
+from qcpaas.manifest import Diagnostic
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +37,7 @@ class Binding:
     Attributes:
         physical_qubits: Device qubit of each circuit qubit.
         snapshot_id: Content id of the calibration snapshot; empty on an ideal simulator.
+        compiled_snapshot_id: Of the one whose topology the circuit was compiled for.
         readout_errors: ``p(1|0)`` and ``p(0|1)`` of each circuit qubit, shape ``(qubits, 2)``.
         basis_gates: Instruction names that the device executes.
         log_fidelity: Natural log of the placement's expected success probability.
@@ -51,6 +52,7 @@ class Binding:
     log_fidelity: float | None = None
     duration_s: float = 0.0
     reason: str = ""
+    compiled_snapshot_id: str = ""
 
 
 @dataclass(frozen=True, eq=False)

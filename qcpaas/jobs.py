@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from qcpaas.errors import JobHeld, NotReady, PlatformUnavailable
+from qcpaas.manifest import Manifest
 from qcpaas.reports import rebuild
-from qcpaas.schemas import JobRecord, JobState, Manifest, PartialResult, Progress, Recovery
+from qcpaas.schemas import JobRecord, JobState, PartialResult, Progress, Recovery
 
 if TYPE_CHECKING:
     from qcpaas.transport import Transport

@@ -12,7 +12,7 @@ import httpx
 from pydantic import SecretStr, ValidationError
 
 from qcpaas.errors import InputError, PlatformError, PlatformUnavailable
-from qcpaas.schemas import Wire
+from qcpaas.wire import Wire
 
 _Wire = TypeVar("_Wire", bound=Wire)
 

@@ -33,6 +33,7 @@ from qcpaas.errors import (
     PlatformUnavailable,
     UnknownJob,
 )
+from qcpaas.manifest import JobResult
 from qcpaas.prefect_api import PrefectApi, read_artifact
 from qcpaas.prefect_calibrations import PrefectCalibrations, spelt
 from qcpaas.reports import rebuild
@@ -42,7 +43,6 @@ from qcpaas.schemas import (
     Environment,
     ErrorReport,
     JobRecord,
-    JobResult,
     JobState,
     OptionInfo,
     PartialResult,

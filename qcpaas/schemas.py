@@ -8,17 +8,13 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
 
+from qcpaas.binding import BindingPolicy
 from qcpaas.errors import OptionError
+from qcpaas.wire import Wire
 
 MAX_SHOTS = 10_000_000
-
-
-class Wire(BaseModel):
-    """Immutable, and strict about names: a misspelt field is an error, never ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 # --- what is asked -------------------------------------------------------------------------
@@ -132,6 +128,7 @@ class ExecutionSettings(Wire):
         snapshot_id: Calibration to bind with; the newest when unset.
         max_calibration_age_s: A device that reported its calibration longer ago is asked again
             before a circuit is bound.
+        binding: When a placement is given up for a newer calibration's.
         recovery: Decisions for going on after an interruption.
     """
 
@@ -144,6 +141,7 @@ class ExecutionSettings(Wire):
     seed: int = Field(default_factory=lambda: secrets.randbits(31), ge=0)
     snapshot_id: str | None = None
     max_calibration_age_s: float | None = Field(default=None, gt=0)
+    binding: BindingPolicy = BindingPolicy()
     recovery: Recovery = Recovery()
 
 
@@ -270,83 +268,6 @@ class Estimate(Wire):
     log_esp: float
     duration_s: float
     method: str
-
-
-class Diagnostic(Wire):
-    """What an option found out about its own work: fits, norms, factors."""
-
-    option: str
-    figures: dict[str, JsonValue] = Field(default_factory=dict)
-
-
-class CalibrationUse(Wire):
-    """The calibration that a circuit was bound with, and the qubits that it chose."""
-
-    device: str
-    snapshot_id: str
-    taken_at: datetime
-    age_s: float
-    physical_qubits: tuple[int, ...]
-    log_fidelity: float | None = None
-    reason: str = ""
-
-
-class ExecutionRecord(Wire):
-    """One submission: what was sent, and what came back before any correction.
-
-    Attributes:
-        circuits: Keys into the manifest's ``circuits``, one a circuit of the submission.
-        parameter_values: For each circuit one row a parameter point.
-        shots: For each circuit; ``None`` where exact probabilities were asked.
-        counts: For each circuit and point, bit string (clbit 0 rightmost) to count or probability.
-        calibration: Index into the manifest's ``calibrations``.
-        index: Of the call that it served; a large call has several ``part``s.
-        attempt: Counts what was sent for this part before and came to nothing.
-        token: Its name for ever, known to the device where that takes one.
-        session_id: The device's session that it ran in.
-    """
-
-    index: int
-    part: int = 0
-    attempt: int = 0
-    token: str = ""
-    session_id: str | None = None
-    circuits: tuple[str, ...]
-    parameter_values: tuple[tuple[tuple[float, ...], ...], ...] = ()
-    shots: tuple[int | None, ...]
-    counts: tuple[tuple[dict[str, float], ...], ...]
-    calibration: int | None = None
-    device_job_id: str
-    seed: int
-    submitted_at: datetime
-    seconds: float
-    qpu_s: float
-
-
-class Manifest(Wire):
-    """Everything that is needed to repeat or to question a result.
-
-    ``job`` holds the circuits as submitted, ``circuits`` each distinct one as executed.
-    """
-
-    job: Job
-    circuits: dict[str, CircuitPayload] = Field(default_factory=dict)
-    executions: tuple[ExecutionRecord, ...] = ()
-    execution_count: int = 0
-    calibrations: tuple[CalibrationUse, ...] = ()
-    diagnostics: tuple[Diagnostic, ...] = ()
-    versions: dict[str, str] = Field(default_factory=dict)
-    stage_seconds: dict[str, float] = Field(default_factory=dict)
-    estimate: Estimate | None = None
-    spent_qpu_s: float = 0.0
-
-
-class JobResult(Wire):
-    """A finished job's answer: ``value`` is what `qcpaas.values.decode` reads."""
-
-    job_id: str
-    value: JsonValue
-    manifest: Manifest
 
 
 class CallOutcome(Wire):

@@ -16,12 +16,12 @@ from qcpaas.calibration import (
     ValueHistory,
 )
 from qcpaas.errors import PlatformUnavailable
+from qcpaas.manifest import JobResult
 from qcpaas.schemas import (
     CircuitJob,
     DeviceInfo,
     Environment,
     JobRecord,
-    JobResult,
     OptionInfo,
     PartialResult,
     PrunedJob,

@@ -22,15 +22,7 @@ from sqlalchemy import (
 )
 
 from qcpaas.errors import UnknownJob
-from qcpaas.schemas import (
-    CircuitJob,
-    ErrorReport,
-    Job,
-    JobRecord,
-    JobState,
-    Progress,
-    WorkloadJob,
-)
+from qcpaas.schemas import CircuitJob, ErrorReport, Job, JobRecord, JobState, Progress, WorkloadJob
 from store.database import Store
 from store.ledger_rows import CALL, SUBMISSION, SubmissionState
 from store.payloads import pack, to_text, unpack

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from qcpaas.schemas import CalibrationUse, ExecutionRecord
+from qcpaas.manifest import CalibrationUse, ExecutionRecord
 from store.database import Store
 from store.ledger_rows import (
     CALL,

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from qcpaas.errors import PlatformError
 from qcpaas.execution import Counts, Distribution, ExpectationValues, Outcome
-from qcpaas.schemas import Diagnostic
+from qcpaas.manifest import Diagnostic
 
 WORTH_PACKING = 1024  # bytes
 _PLAIN, _DEFLATED = b"\x01", b"\x02"

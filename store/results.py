@@ -11,7 +11,8 @@ from sqlalchemy import BindParameter, Connection, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from qcpaas.errors import NotReady
-from qcpaas.schemas import CircuitPayload, ErrorReport, JobResult, JobState
+from qcpaas.manifest import JobResult
+from qcpaas.schemas import CircuitPayload, ErrorReport, JobState
 from store.database import Store
 from store.jobs import JOB, unknown_job
 from store.ledger_reader import execution_count, executions_of

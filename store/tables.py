@@ -245,6 +245,7 @@ class Submission(Row, table=True):
     state: str
     device_job_id: str | None
     session_id: str | None
+    snapshot_id: str | None
     content_key: str
     seed: int = Field(sa_type=BigInteger)
     submitted_at: datetime = Field(sa_type=UtcDateTime)
@@ -314,13 +315,38 @@ class Curve(Row, table=True):
     payload: bytes = Field(sa_type=LargeBinary)
 
 
-class Template(Row, table=True):
-    """A compiled circuit structure, reused by every run on the same topology."""
+class Compiled(Row, table=True):
+    """What compiling gave, reused by every run: routed circuits, and where patterns fit."""
 
     key: str = Field(primary_key=True)
     payload: bytes = Field(sa_type=LargeBinary)
+    size_bytes: int
     created_at: datetime = Field(sa_type=UtcDateTime)
     used_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class Feedback(Row, table=True):
+    """What observed fidelities say about a device's calibrated errors."""
+
+    device: str = Field(primary_key=True)
+    version: int
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+    payload: bytes = Field(sa_type=LargeBinary)
+
+
+class Observation(Row, table=True):
+    """A fidelity that was seen, beside the one that was promised."""
+
+    __table_args__ = (Index("ix_observation_device_observed_at", "device", "observed_at"),)
+
+    observation_id: int | None = Field(default=None, primary_key=True, sa_type=NUMBER)
+    device: str
+    job_id: str
+    observed_at: datetime = Field(sa_type=UtcDateTime)
+    log_fidelity: float
+    std_error: float
+    predicted: float
+    source: str
 
 
 def table(row: type[Row]) -> Table:

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from calibration.binding import bind_experiment, bind_in_place, bind_template
 from qcpaas.errors import CircuitError
 from qcpaas.execution import Experiment
-from qcpaas.schemas import CalibrationUse
+from qcpaas.manifest import CalibrationUse
 from store.snapshot import Snapshot
 from tasks.device import Device
-from tasks.transpile import Templates
+from tasks.transpile import Portfolios
 
 
 def bind_experiments(
-    experiments: Sequence[Experiment], templates: Templates, device: Device
+    experiments: Sequence[Experiment], portfolios: Portfolios, device: Device
 ) -> tuple[Experiment, ...]:
     """Experiments on physical qubits, parameters symbolic, observables carried along.
 
@@ -29,10 +29,11 @@ def bind_experiments(
         return tuple(experiments)
     snapshot = device.snapshot()
     bound = []
-    for experiment, template in zip(experiments, templates, strict=True):
-        if template is None:
+    for experiment, portfolio in zip(experiments, portfolios, strict=True):
+        if portfolio is None:
             bound.append(_bind_as_given(experiment, device, snapshot))
             continue
+        template = portfolio.templates[0]
         circuit, binding = bind_template(
             template, snapshot, device.capabilities.basis_gates, device.placer
         )

@@ -15,10 +15,10 @@ from adapters.target import build_target
 from calibration.placement import Placer
 from qcpaas.errors import AdapterError, PlatformUnavailable
 from store.calibrations import Calibrations
+from store.compiled import CompiledCache
 from store.database import Store
 from store.devices import Devices
 from store.snapshot import Snapshot
-from store.templates import Templates
 from tasks.calibrate import is_too_old, shared_pull
 
 CHECK_EVERY_S = 5.0  # how often a loop asks the store for a newer snapshot
@@ -47,7 +47,7 @@ class Device:
 
     def __post_init__(self) -> None:
         self.capabilities = self.adapter.capabilities()
-        self.templates = Templates(self.store)
+        self.compiled = CompiledCache(self.store)
         self.placer = Placer()
 
     @classmethod

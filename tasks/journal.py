@@ -12,15 +12,9 @@ from dataclasses import dataclass, field
 
 from qcpaas.circuits import circuit_key, to_payload
 from qcpaas.execution import Binding, Experiment, Outcome
-from qcpaas.schemas import (
-    CalibrationUse,
-    CircuitPayload,
-    Diagnostic,
-    Estimate,
-    Job,
-    Manifest,
-    Wire,
-)
+from qcpaas.manifest import CalibrationUse, Diagnostic, Manifest
+from qcpaas.schemas import CircuitPayload, Estimate, Job
+from qcpaas.wire import Wire
 from store.ledger import Ledger
 from store.results import Results
 

@@ -143,9 +143,9 @@ class Session(ExecutionBackend):
         journal, device = self.device.journal, self.device.device
         checked = tuple(check_experiment(experiment, device) for experiment in experiments)
         with journal.stage("transpile"):
-            templates = transpile_experiments(checked, device, self.device.settings)
+            portfolios = transpile_experiments(checked, device, self.device.settings)
         with journal.stage("bind"):
-            bound = bind_experiments(checked, templates, device)
+            bound = bind_experiments(checked, portfolios, device)
             journal.placed(calibration_uses(bound, device))
         reusable = self._reusable(experiments)
         return self._planned(checked, bound, self._plan_key(key) if reusable else "")

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 
 from qiskit import QuantumCircuit
 
-from calibration.template import Template, compile_template, template_key
+from calibration.portfolio import Portfolio, compile_portfolio, portfolio_key
 from qcpaas.execution import Experiment
 from qcpaas.schemas import ExecutionSettings
 from tasks.device import Device
 
-KEPT_TEMPLATES = 5_000  # about 2 kB each; the least recently used go first
+KEPT_BYTES = 256 * 2**20  # routed circuits take some kB, embeddings up to some MB
 
-Templates = tuple[Template | None, ...]
+Portfolios = tuple[Portfolio | None, ...]
 
 
 def transpile_experiments(
     experiments: Sequence[Experiment], device: Device, settings: ExecutionSettings
-) -> Templates:
-    """The template of each experiment; ``None`` where its circuit runs as given.
+) -> Portfolios:
+    """The portfolio of each experiment; ``None`` where its circuit runs as given.
 
     Raises:
         CircuitError: A circuit cannot be compiled for this device.
@@ -29,14 +29,14 @@ def transpile_experiments(
     return tuple(transpile_circuit(experiment.circuit, device) for experiment in experiments)
 
 
-def transpile_circuit(circuit: QuantumCircuit, device: Device) -> Template:
-    """A circuit's template, from the store where any job has compiled it before."""
+def transpile_circuit(circuit: QuantumCircuit, device: Device) -> Portfolio:
+    """A circuit's routings, from the store where any job has compiled it before."""
     snapshot = device.snapshot()
-    key = template_key(circuit, snapshot.topology_id)
-    stored = device.templates.get(key)
+    key = portfolio_key(circuit, snapshot.topology_id)
+    stored = device.compiled.get(key)
     if stored is not None:
-        return Template.from_bytes(stored)
-    template = compile_template(circuit, device.target(snapshot))
-    device.templates.put(key, template.to_bytes())
-    device.templates.trim(KEPT_TEMPLATES)
-    return template
+        return Portfolio.from_bytes(stored)
+    portfolio = compile_portfolio(circuit, device.target(snapshot), key, snapshot.content_id)
+    device.compiled.put(key, portfolio.to_bytes())
+    device.compiled.trim(KEPT_BYTES)
+    return portfolio

@@ -18,7 +18,7 @@ from qcpaas.cli.moments import read_moment
 from qcpaas.cli.tables import console, print_all
 from qcpaas.errors import InputError
 from qcpaas.provider import RuntimeProvider
-from qcpaas.schemas import Wire
+from qcpaas.wire import Wire
 
 Device = Annotated[str, typer.Argument(help="As `qcpaas devices` lists it.")]
 Qubits = Annotated[

@@ -10,7 +10,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from qcpaas.schemas import CircuitJob, Manifest, Observable
+from qcpaas.manifest import Manifest
+from qcpaas.schemas import CircuitJob, Observable
 
 _SHOWN_OUTCOMES = 16
 _ERROR_SUFFIXES = ("_std_error", "_error")

@@ -16,14 +16,7 @@ from rich.table import Table
 from qcpaas.cli.figures import age, plain, result_tables, summary
 from qcpaas.cli.partial import partial_tables
 from qcpaas.jobs import RuntimeJob
-from qcpaas.schemas import (
-    DeviceInfo,
-    JobRecord,
-    JobState,
-    OptionInfo,
-    PartialResult,
-    PrunedJob,
-)
+from qcpaas.schemas import DeviceInfo, JobRecord, JobState, OptionInfo, PartialResult, PrunedJob
 
 _PIPED_COLUMNS = 160
 

@@ -10,15 +10,8 @@ from typer.testing import CliRunner
 from deployments.garbage import collect
 from qcpaas.cli import app
 from qcpaas.errors import NotReady
-from qcpaas.schemas import (
-    CircuitItem,
-    CircuitJob,
-    CircuitPayload,
-    ExecutionSettings,
-    JobResult,
-    JobState,
-    Manifest,
-)
+from qcpaas.manifest import JobResult, Manifest
+from qcpaas.schemas import CircuitItem, CircuitJob, CircuitPayload, ExecutionSettings, JobState
 from qcpaas.settings import Settings
 from store.database import open_store
 from store.jobs import JOB, Jobs

@@ -8,15 +8,13 @@ import pytest
 
 from qcpaas.calibration import CalibrationRun, HistoryPoint, ValueHistory
 from qcpaas.errors import CalibrationError, InputError, JobCancelled, NotReady, UnknownJob
+from qcpaas.manifest import CalibrationUse, JobResult, Manifest
 from qcpaas.reports import rebuild, report_error
 from qcpaas.schemas import (
-    CalibrationUse,
     DeviceInfo,
     Environment,
     JobRecord,
-    JobResult,
     JobState,
-    Manifest,
     OptionInfo,
     PartialResult,
     Progress,

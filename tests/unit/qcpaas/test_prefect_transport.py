@@ -21,6 +21,7 @@ from qcpaas.errors import (
     UnknownJob,
     WorkloadError,
 )
+from qcpaas.manifest import JobResult, Manifest
 from qcpaas.prefect_api import PrefectApi
 from qcpaas.prefect_transport import PrefectTransport
 from qcpaas.schemas import (
@@ -31,9 +32,7 @@ from qcpaas.schemas import (
     Environment,
     ErrorReport,
     ExecutionSettings,
-    JobResult,
     JobState,
-    Manifest,
     OpenSubmission,
     OptionSpec,
     PartialResult,

@@ -29,8 +29,8 @@ from qcpaas.execution import (
     ExpectationValues,
     Plan,
 )
+from qcpaas.manifest import Diagnostic
 from qcpaas.primitives import Estimator, Sampler
-from qcpaas.schemas import Diagnostic
 
 
 class Exact(ExecutionBackend):

@@ -24,7 +24,7 @@ from qcpaas.schemas import CircuitItem, CircuitJob, CircuitPayload, ExecutionSet
 from store.database import Store, open_store
 from store.jobs import Jobs
 from store.migrations import REVISIONS, VERSION_TABLE, upgrade
-from store.tables import Row, Template, table
+from store.tables import Compiled, Row, table
 
 ROOT = Path(store.migrations.__file__).parents[2]
 JOBS_A_PROCESS = 10
@@ -119,9 +119,9 @@ def test_sqlite_runs_in_wal_mode_with_foreign_keys(tmp_path: Path) -> None:
 def test_a_session_commits_at_its_end(store: Store) -> None:
     now = datetime.now(UTC)
     with store.begin() as session:
-        session.add(Template(key="k", payload=b"p", created_at=now, used_at=now))
+        session.add(Compiled(key="k", payload=b"p", size_bytes=1, created_at=now, used_at=now))
     with store.begin() as session:
-        row = session.get(Template, "k")
+        row = session.get(Compiled, "k")
     assert row is not None
     assert row.payload == b"p"
 
@@ -131,23 +131,23 @@ def test_an_exception_rolls_back_the_transaction(store: Store) -> None:
 
     def add_then_fail() -> None:
         with store.begin() as session:
-            session.add(Template(key="k", payload=b"p", created_at=now, used_at=now))
+            session.add(Compiled(key="k", payload=b"p", size_bytes=1, created_at=now, used_at=now))
             session.flush()
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         add_then_fail()
     with store.begin() as session:
-        assert session.get(Template, "k") is None
+        assert session.get(Compiled, "k") is None
 
 
 def test_instants_come_back_in_utc_to_the_microsecond(store: Store) -> None:
     kyiv = timezone(timedelta(hours=2))
     moment = datetime(2026, 11, 23, 1, 30, 0, 123457, tzinfo=kyiv)
     with store.begin() as session:
-        session.add(Template(key="k", payload=b"", created_at=moment, used_at=moment))
+        session.add(Compiled(key="k", payload=b"", size_bytes=0, created_at=moment, used_at=moment))
     with store.read() as connection:
-        found = connection.scalar(select(table(Template).c.created_at))
+        found = connection.scalar(select(table(Compiled).c.created_at))
     assert found == datetime(2026, 11, 22, 23, 30, 0, 123457, tzinfo=UTC)
     assert found.tzinfo is UTC
 
@@ -156,8 +156,8 @@ def test_an_instant_without_a_time_zone_is_refused(store: Store) -> None:
     naive = datetime(2026, 11, 23)  # noqa: DTZ001
     with pytest.raises(StatementError, match="no time zone"), store.write() as connection:
         connection.execute(
-            insert(table(Template)),
-            {"key": "k", "payload": b"", "created_at": naive, "used_at": naive},
+            insert(table(Compiled)),
+            {"key": "k", "payload": b"", "size_bytes": 0, "created_at": naive, "used_at": naive},
         )
 
 
@@ -171,7 +171,8 @@ def test_a_query_does_not_wait_for_a_writer(store: Store) -> None:
     with store.write() as connection:
         now = datetime.now(UTC)
         connection.execute(
-            insert(table(Template)), {"key": "k", "payload": b"", "created_at": now, "used_at": now}
+            insert(table(Compiled)),
+            {"key": "k", "payload": b"", "size_bytes": 0, "created_at": now, "used_at": now},
         )
         thread = threading.Thread(target=look)
         thread.start()
@@ -181,9 +182,9 @@ def test_a_query_does_not_wait_for_a_writer(store: Store) -> None:
 
 def test_constraint_violations_are_not_taken_for_an_outage(store: Store) -> None:
     now = datetime.now(UTC)
-    row = {"key": "k", "payload": b"", "created_at": now, "used_at": now}
+    row = {"key": "k", "payload": b"", "size_bytes": 0, "created_at": now, "used_at": now}
     with pytest.raises(IntegrityError), store.write() as connection:
-        connection.execute(insert(table(Template)), [row, row])
+        connection.execute(insert(table(Compiled)), [row, row])
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,8 @@ from sqlalchemy import event, text
 
 from qcpaas.errors import PlatformError, PlatformUnavailable, StoreFull, Superseded, UnknownJob
 from qcpaas.execution import Counts, Distribution, ExpectationValues
-from qcpaas.schemas import (
-    CalibrationUse,
-    CircuitItem,
-    CircuitJob,
-    CircuitPayload,
-    ExecutionRecord,
-    ExecutionSettings,
-)
+from qcpaas.manifest import CalibrationUse, ExecutionRecord
+from qcpaas.schemas import CircuitItem, CircuitJob, CircuitPayload, ExecutionSettings
 from store.database import Store, open_store
 from store.jobs import Jobs
 from store.leases import Lease, Leases

@@ -14,17 +14,8 @@ from sqlalchemy import Engine, create_engine, inspect, text
 from adapters.fake_backends import read_snapshot
 from qcpaas.calibration import Quantity
 from qcpaas.errors import CalibrationError, NotReady
-from qcpaas.schemas import (
-    CalibrationUse,
-    CircuitItem,
-    CircuitJob,
-    CircuitPayload,
-    ExecutionRecord,
-    ExecutionSettings,
-    JobResult,
-    JobState,
-    Manifest,
-)
+from qcpaas.manifest import CalibrationUse, ExecutionRecord, JobResult, Manifest
+from qcpaas.schemas import CircuitItem, CircuitJob, CircuitPayload, ExecutionSettings, JobState
 from store.calibrations import Calibrations
 from store.database import open_store
 from store.jobs import Jobs
@@ -83,7 +74,13 @@ def first_version(url: str) -> Engine:
 
 def add_job(engine: Engine, job_id: str, state: str, executions: int) -> None:
     moment = NOW.replace(tzinfo=None) if engine.dialect.name == "sqlite" else NOW
-    old = {"part", "attempt", "token", "session_id"}  # what records did not have then
+    old = {
+        "part",
+        "attempt",
+        "token",
+        "session_id",
+        "snapshot_id",
+    }
     with engine.begin() as connection:
         connection.execute(
             text(

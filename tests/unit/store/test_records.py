@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from qcpaas.errors import PlatformError
 from qcpaas.execution import Counts, Distribution, ExpectationValues, Outcome
-from qcpaas.schemas import Diagnostic
+from qcpaas.manifest import Diagnostic
 from store.records import (
     decode_answer,
     decode_asked,

@@ -16,18 +16,14 @@ from sqlalchemy import func, select
 
 from qcpaas.errors import NotReady, UnknownJob
 from qcpaas.execution import Counts, Distribution
+from qcpaas.manifest import CalibrationUse, Diagnostic, ExecutionRecord, JobResult, Manifest
 from qcpaas.schemas import (
-    CalibrationUse,
     CircuitItem,
     CircuitJob,
     CircuitPayload,
-    Diagnostic,
     ErrorReport,
-    ExecutionRecord,
     ExecutionSettings,
-    JobResult,
     JobState,
-    Manifest,
 )
 from store.database import Store
 from store.jobs import Jobs

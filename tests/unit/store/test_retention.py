@@ -10,15 +10,8 @@ import pytest
 from sqlalchemy import event, func, select, update
 
 from qcpaas.errors import NotReady
-from qcpaas.schemas import (
-    CircuitItem,
-    CircuitJob,
-    CircuitPayload,
-    ExecutionSettings,
-    JobResult,
-    JobState,
-    Manifest,
-)
+from qcpaas.manifest import JobResult, Manifest
+from qcpaas.schemas import CircuitItem, CircuitJob, CircuitPayload, ExecutionSettings, JobState
 from store.curves import Curves
 from store.database import Store, open_store
 from store.jobs import JOB, Jobs

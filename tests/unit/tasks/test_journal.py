@@ -6,7 +6,8 @@ from qiskit.quantum_info import SparsePauliOp
 
 from qcpaas.circuits import circuit_key, from_payload
 from qcpaas.execution import Experiment
-from qcpaas.schemas import ExecutionRecord, JobResult, JobState
+from qcpaas.manifest import ExecutionRecord, JobResult
+from qcpaas.schemas import JobState
 from store.jobs import Jobs
 from store.results import Results
 
