@@ -139,8 +139,19 @@ class Ledger(RecordedJob):
         else:
             self._write(lambda cursor: self._change(cursor, self._statements.accepted, values))
 
-    def answered(self, token: str, answer: bytes, seconds: float, qpu_s: float) -> None:
-        """Queue a submission's raw answer; the first one stays."""
+    def answered(
+        self,
+        token: str,
+        answer: bytes,
+        seconds: float,
+        qpu_s: float,
+        snapshot_id: str | None = None,
+    ) -> None:
+        """Queue a submission's raw answer; the first one stays.
+
+        Args:
+            snapshot_id: The device's newest calibration at this moment.
+        """
         self._enqueue(
             self._statements.answered,
             {
@@ -148,6 +159,7 @@ class Ledger(RecordedJob):
                 "new_answer": answer,
                 "new_seconds": seconds,
                 "new_qpu_s": qpu_s,
+                "new_snapshot_id": snapshot_id,
             },
         )
 

@@ -136,6 +136,7 @@ def _execution(row: Row[Any], plans: dict[str, list[int | None]]) -> ExecutionRe
         attempt=row.attempt,
         token=row.token,
         session_id=row.session_id,
+        snapshot_id=row.snapshot_id,
         circuits=request.keys,
         parameter_values=tuple(tuple(map(tuple, values.tolist())) for values in request.values),
         shots=request.shots,

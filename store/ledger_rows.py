@@ -103,6 +103,7 @@ class RecordedSubmission(Intent):
     answer: bytes | None
     seconds: float | None
     qpu_s: float | None
+    snapshot_id: str | None
     note: str | None
 
 

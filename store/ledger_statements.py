@@ -34,6 +34,7 @@ _ANSWERED = _BY_TOKEN.where(SUBMISSION.c.state != SubmissionState.DONE.value).va
     answer=bindparam("new_answer"),
     seconds=bindparam("new_seconds"),
     qpu_s=bindparam("new_qpu_s"),
+    snapshot_id=bindparam("new_snapshot_id"),
 )
 _FAILED = _BY_TOKEN.where(SUBMISSION.c.state != SubmissionState.DONE.value).values(
     state=bindparam("new_state"), note=bindparam("new_note")
