@@ -377,7 +377,8 @@ def test_a_full_disk_is_named_and_nothing_is_lost(tmp_path: Any) -> None:
         with pytest.raises(StoreFull):
             ledger.flush()
         with pytest.raises(StoreFull), store.write() as connection:
-            connection.execute(text("INSERT INTO template VALUES ('k', zeroblob(100000), '', '')"))
+            row = "('k', zeroblob(100000), 100000, '', '')"
+            connection.execute(text(f"INSERT INTO compiled VALUES {row}"))
         limit[0] = 2**30
         store.engine.dispose()
         ledger.intend(intent(1), call(1))
