@@ -38,6 +38,7 @@ class Binding:
         physical_qubits: Device qubit of each circuit qubit.
         snapshot_id: Content id of the calibration snapshot; empty on an ideal simulator.
         compiled_snapshot_id: Of the one whose topology the circuit was compiled for.
+        routing: Which of the circuit's routings was placed.
         readout_errors: ``p(1|0)`` and ``p(0|1)`` of each circuit qubit, shape ``(qubits, 2)``.
         basis_gates: Instruction names that the device executes.
         log_fidelity: Natural log of the placement's expected success probability.
@@ -53,6 +54,7 @@ class Binding:
     duration_s: float = 0.0
     reason: str = ""
     compiled_snapshot_id: str = ""
+    routing: int = 0
 
 
 @dataclass(frozen=True, eq=False)
