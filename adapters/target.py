@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from qiskit.circuit import (
@@ -36,7 +36,9 @@ Place = tuple[int, ...]
 Told = tuple[tuple[Quantity, str, Place], float | None]
 
 
-def build_target(snapshot: Snapshot, *, control_flow: bool = True) -> Target:
+def build_target(
+    snapshot: Snapshot, *, control_flow: Collection[str] = tuple(CONTROL_FLOW)
+) -> Target:
     """Every gate of a snapshot with its duration (s) and error, and every qubit's properties.
 
     A gate or qubit that is not operational is left out, so that nothing is compiled for it. A
@@ -44,7 +46,7 @@ def build_target(snapshot: Snapshot, *, control_flow: bool = True) -> Target:
     Qiskit would take it for perfect. A measurement's error is the mean of its two readout errors.
 
     Args:
-        control_flow: Whether ``if_else``, ``for_loop``, ``switch_case`` and ``while_loop`` are
+        control_flow: Which of ``if_else``, ``for_loop``, ``switch_case`` and ``while_loop`` are
             among the instructions; a snapshot does not say.
     """
     target = Target(
@@ -62,9 +64,42 @@ def build_target(snapshot: Snapshot, *, control_flow: bool = True) -> Target:
     target.add_instruction(_standard()["measure"], _readout_properties(snapshot, read))
     waiting = {place: None for place in working if is_usable(snapshot, "delay", place)}
     target.add_instruction(_standard()["delay"], waiting)
-    if control_flow:
-        for name, operation in CONTROL_FLOW.items():
-            target.add_instruction(operation, name=name)
+    for name in control_flow:
+        target.add_instruction(CONTROL_FLOW[name], name=name)
+    return target
+
+
+def topology_target(
+    snapshot: Snapshot,
+    *,
+    control_flow: Collection[str] = tuple(CONTROL_FLOW),
+    without: Collection[Place] = (),
+) -> Target:
+    """Every gate of a snapshot where it acts, and nothing of how well or how fast.
+
+    What is out of order is there too, so that what is compiled for it depends on the snapshot's
+    ``topology_id`` alone.
+
+    Args:
+        control_flow: As in `build_target`.
+        without: Qubits and pairs to leave out; a pair in either direction.
+    """
+    absent = {frozenset(place) for place in without}
+    lost = {qubit for place in absent if len(place) == 1 for qubit in place}
+
+    def kept(place: Place) -> bool:
+        return frozenset(place) not in absent and lost.isdisjoint(place)
+
+    target = Target(num_qubits=snapshot.num_qubits)
+    for name, places in snapshot.gates.items():
+        usable = {place: None for place in places if kept(place)}
+        if usable:
+            target.add_instruction(operation_named(name, len(places[0])), usable, name=name)
+    everywhere = {(qubit,): None for qubit in range(snapshot.num_qubits) if qubit not in lost}
+    for name in sorted(NO_GATES):
+        target.add_instruction(_standard()[name], everywhere)
+    for name in control_flow:
+        target.add_instruction(CONTROL_FLOW[name], name=name)
     return target
 
 

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import qiskit
-from qiskit import QuantumCircuit, transpile
-from qiskit.transpiler import Target
+import rustworkx as rx
+from qiskit import QuantumCircuit
+from qiskit.transpiler import Target, generate_preset_pass_manager
+from qiskit.transpiler.passes.layout.vf2_layout import VF2LayoutStopReason
 
-from calibration.template import IGNORED, Template
+from calibration.template import IGNORED, Template, leaves
 from qcpaas.circuits import circuit_key
 from qcpaas.errors import CircuitError
 
-SEEDS = (11, 23, 47)  # routing is a lottery: three tickets, the shortest circuit wins
+SEEDS = (11, 23, 47, 61, 83, 101, 131, 151)  # routing is a lottery: a ticket each
+KEPT = 8
+# A routing with more two-qubit gates than this, relative to the shortest, never caught up.
+LONGEST = 1.15
+FORMAT = 1  # of the bytes, and of what is compiled how
+BAD_BYTES = (ValueError, LookupError, struct.error, CircuitError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,95 +33,172 @@ class Portfolio:
     Attributes:
         key: Of the circuit's structure, the topology and the compiler.
         snapshot_id: Of the calibration whose topology it was compiled for.
+        note: What a person should know of how it was compiled; empty for the usual way.
     """
 
     templates: tuple[Template, ...]
     key: str
     snapshot_id: str
+    note: str = ""
+
+    @property
+    def movable(self) -> bool:
+        """Whether it can be laid anywhere where its two-qubit gates are."""
+        return all(template.movable for template in self.templates)
 
     def to_bytes(self) -> bytes:
-        parts = [self.key.encode(), self.snapshot_id.encode()]
+        parts = [self.key.encode(), self.snapshot_id.encode(), self.note.encode()]
         parts += [template.to_bytes() for template in self.templates]
         return b"".join(struct.pack("<I", len(part)) + part for part in parts)
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> Portfolio:
+        """Read what `to_bytes` gave.
+
+        Raises:
+            ValueError, LookupError, struct.error, CircuitError: It is damaged (`BAD_BYTES`).
+        """
         parts, start = [], 0
         while start < len(payload):
             (size,) = struct.unpack_from("<I", payload, start)
             parts.append(payload[start + 4 : start + 4 + size])
             start += 4 + size
-        key, snapshot_id, *templates = parts
-        return cls(tuple(map(Template.from_bytes, templates)), key.decode(), snapshot_id.decode())
+        key, snapshot_id, note, *templates = parts
+        return cls(
+            tuple(map(Template.from_bytes, templates)),
+            key.decode(),
+            snapshot_id.decode(),
+            note.decode(),
+        )
 
 
-def portfolio_key(circuit: QuantumCircuit, topology_id: str) -> str:
-    """Changes with the circuit's structure, the device's topology, and the compiler."""
-    parts = [circuit_key(circuit), topology_id, qiskit.__version__, str(SEEDS)]
+def portfolio_key(circuit: QuantumCircuit, topology_id: str, *more: object) -> str:
+    """Changes with the circuit's structure, the device's topology, and the compiler.
+
+    Args:
+        more: What else the result depends on.
+    """
+    parts = [circuit_key(circuit), topology_id, qiskit.__version__, str(FORMAT), str(SEEDS)]
+    parts += map(repr, more)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def compile_portfolio(
-    circuit: QuantumCircuit, target: Target, key: str = "", snapshot_id: str = ""
+    circuit: QuantumCircuit,
+    target: Target,
+    key: str = "",
+    snapshot_id: str = "",
+    seeds: Sequence[int] = SEEDS,
 ) -> Portfolio:
-    """Route a circuit and translate it to the device's gates.
+    """Route a circuit and translate it to the device's gates, several times over.
+
+    Once is enough where the circuit needs no routing: every seed then gives the same.
 
     Args:
-        target: Only its topology and gates decide; where the circuit will run is chosen later.
+        target: Best an `adapters.target.topology_target`: where the circuit will run is chosen
+            later, and with a target without errors the result is a function of the topology.
 
     Raises:
         CircuitError: The circuit is too wide, or cannot be translated.
     """
+    check_fits(circuit, target)
+    routings = []
+    for seed in seeds:
+        routing = route(circuit, target, seed)
+        routings.append(routing.template)
+        if not routing.routed:
+            break
+    return Portfolio(best_few(routings), key, snapshot_id)
+
+
+@dataclass(frozen=True, eq=False)
+class Routing:
+    """A template, and whether swaps were looked for to make it."""
+
+    template: Template
+    routed: bool
+
+
+def route(
+    circuit: QuantumCircuit,
+    target: Target,
+    seed: int,
+    initial_layout: Sequence[int] | None = None,
+) -> Routing:
+    """Compile a circuit for a target with one seed.
+
+    Args:
+        initial_layout: Device qubits where the circuit's qubits lie, in any state, and the other
+            qubits too; left out, the circuit starts from zeros where it likes.
+
+    Raises:
+        CircuitError: It cannot be translated to the device's gates.
+    """
+    manager = generate_preset_pass_manager(
+        optimization_level=3,
+        target=target,
+        seed_transpiler=seed,
+        initial_layout=None if initial_layout is None else list(initial_layout),
+        qubits_initially_zero=initial_layout is None,
+    )
+    try:
+        routed = manager.run(circuit)
+    except qiskit.exceptions.QiskitError as error:
+        raise CircuitError(
+            f"circuit {circuit.name} cannot be compiled for this device: {error.message}"
+        ) from error
+    reason = manager.property_set["VF2Layout_stop_reason"]
+    ends = routed.layout.final_index_layout() if routed.layout else range(circuit.num_qubits)
+    return Routing(Template.compact(routed, ends), reason != VF2LayoutStopReason.SOLUTION_FOUND)
+
+
+def check_fits(circuit: QuantumCircuit, target: Target) -> None:
+    """Raises `CircuitError` where the circuit has more qubits than the device."""
     if circuit.num_qubits > target.num_qubits:
         raise CircuitError(
             f"circuit {circuit.name} needs {circuit.num_qubits} qubits; the device has "
             f"{target.num_qubits}. Choose a larger device or cut the circuit."
         )
-    try:
-        routed = [
-            transpile(circuit, target=target, optimization_level=3, seed_transpiler=seed)
-            for seed in SEEDS
-        ]
-    except qiskit.exceptions.QiskitError as error:
-        raise CircuitError(
-            f"circuit {circuit.name} cannot be compiled for this device: {error.message}"
-        ) from error
-    best = _compact(min(routed, key=_length), circuit.num_qubits)
-    return Portfolio((best,), key, snapshot_id)
 
 
-def _length(circuit: QuantumCircuit) -> tuple[int, int]:
-    return circuit.num_nonlocal_gates(), circuit.depth()
+def best_few(templates: Sequence[Template]) -> tuple[Template, ...]:
+    """The shortest first, at most `KEPT`, without the much longer ones and without twins.
+
+    Twins have the same gates on the same pattern of qubits, so that they score alike wherever
+    they are laid.
+    """
+    ordered = sorted(templates, key=_length)
+    longest = LONGEST * _length(ordered[0])[0]
+    kept: list[Template] = []
+    patterns: list[rx.PyDiGraph] = []
+    for template in ordered:
+        pattern = _pattern(template)
+        if _length(template)[0] > longest or any(_same(pattern, other) for other in patterns):
+            continue
+        kept.append(template)
+        patterns.append(pattern)
+    return tuple(kept[:KEPT])
 
 
-def _compact(routed: QuantumCircuit, width: int) -> Template:
-    """Keep the qubits that are used, and those where the original circuit's qubits end."""
-    ends: Sequence[int] = (
-        routed.layout.final_index_layout() if routed.layout is not None else range(width)
-    )
-    used = {
-        routed.find_bit(qubit).index
-        for step in routed.data
-        if step.operation.name not in IGNORED
-        for qubit in step.qubits
-    }
-    home = tuple(sorted(used | set(ends)))
-    place = {physical: compact for compact, physical in enumerate(home)}
-    circuit = QuantumCircuit(len(home), name=routed.name, global_phase=routed.global_phase)
-    circuit.add_bits(routed.clbits)
-    for register in routed.cregs:
-        circuit.add_register(register)
-    for variable in routed.iter_input_vars():
-        circuit.add_input(variable)
-    for variable in routed.iter_declared_vars():
-        circuit.add_uninitialized_var(variable)
-    for step in routed.data:
-        physical = [routed.find_bit(qubit).index for qubit in step.qubits]
-        if all(index in place for index in physical):
-            circuit.append(
-                step.operation, [place[index] for index in physical], step.clbits, copy=False
-            )
-        elif step.operation.name == "barrier":
-            kept = [place[index] for index in physical if index in place]
-            circuit.barrier(kept)
-    return Template(circuit, tuple(place[end] for end in ends), home)
+def _length(template: Template) -> tuple[int, int]:
+    return sum(template.interactions.values()), template.circuit.depth()
+
+
+def _pattern(template: Template) -> rx.PyDiGraph:
+    """Qubits with their other instructions, pairs with their two-qubit gates."""
+    alone: list[Counter[str]] = [Counter() for _ in template.home]
+    for operation, qubits, times in leaves(template.circuit):
+        if len(qubits) == 1 and operation.name not in IGNORED:
+            alone[qubits[0]][operation.name] += times
+    pairs: dict[tuple[int, int], Counter[str]] = {}
+    for (first, second, gate), count in template.interactions.items():
+        pairs.setdefault((first, second), Counter())[gate] += count
+    graph = rx.PyDiGraph()
+    graph.add_nodes_from(alone)
+    graph.add_edges_from([(*pair, gates) for pair, gates in pairs.items()])
+    return graph
+
+
+def _same(first: rx.PyDiGraph, second: rx.PyDiGraph) -> bool:
+    equal: Callable[[Counter[str], Counter[str]], bool] = Counter.__eq__
+    return rx.is_isomorphic(first, second, node_matcher=equal, edge_matcher=equal)

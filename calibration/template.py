@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,6 +33,32 @@ class Template:
     def in_place(cls, circuit: QuantumCircuit, physical_qubits: tuple[int, ...]) -> Template:
         """A circuit whose qubits lie on these device qubits already."""
         return cls(circuit, tuple(range(circuit.num_qubits)), physical_qubits)
+
+    @classmethod
+    def compact(cls, routed: QuantumCircuit, ends: Sequence[int]) -> Template:
+        """Keep the qubits that are used, and those where the original circuit's qubits end.
+
+        Args:
+            routed: On all of the device's qubits.
+            ends: Device qubit that holds each of the original circuit's qubits at the end.
+        """
+        number = {qubit: index for index, qubit in enumerate(routed.qubits)}
+        used = {
+            number[qubit]
+            for step in routed.data
+            if step.operation.name not in IGNORED
+            for qubit in step.qubits
+        }
+        home = tuple(sorted(used | set(ends)))
+        place = {physical: compact for compact, physical in enumerate(home)}
+        circuit = _without_qubits(routed, len(home))
+        for step in routed.data:
+            kept = [place[number[qubit]] for qubit in step.qubits if number[qubit] in place]
+            if len(kept) == len(step.qubits):
+                circuit.append(step.operation, kept, step.clbits, copy=False)
+            elif kept and step.operation.name == "barrier":
+                circuit.barrier(kept, label=step.operation.label)
+        return cls(circuit, tuple(place[end] for end in ends), home)
 
     @cached_property
     def interactions(self) -> dict[tuple[int, int, str], int]:
@@ -80,3 +106,18 @@ def leaves(circuit: QuantumCircuit) -> Iterator[tuple[Instruction, tuple[int, ..
         for block in operation.blocks:
             for inner, places, times in leaves(block):
                 yield inner, tuple(qubits[place] for place in places), times * rounds
+
+
+def _without_qubits(routed: QuantumCircuit, width: int) -> QuantumCircuit:
+    """An empty circuit on so many qubits, with the same classical part and global phase."""
+    circuit = QuantumCircuit(width, name=routed.name, global_phase=routed.global_phase)
+    circuit.add_bits(routed.clbits)
+    for register in routed.cregs:
+        circuit.add_register(register)
+    for variable in routed.iter_input_vars():
+        circuit.add_input(variable)
+    for variable in routed.iter_declared_vars():
+        circuit.add_uninitialized_var(variable)
+    for stretch in routed.iter_declared_stretches():
+        circuit.add_stretch(stretch)
+    return circuit

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from qiskit import QuantumCircuit
 
+from adapters.target import topology_target
 from calibration.portfolio import Portfolio, compile_portfolio, portfolio_key
 from qcpaas.execution import Experiment
 from qcpaas.schemas import ExecutionSettings
@@ -36,7 +37,7 @@ def transpile_circuit(circuit: QuantumCircuit, device: Device) -> Portfolio:
     stored = device.compiled.get(key)
     if stored is not None:
         return Portfolio.from_bytes(stored)
-    portfolio = compile_portfolio(circuit, device.target(snapshot), key, snapshot.content_id)
+    portfolio = compile_portfolio(circuit, topology_target(snapshot), key, snapshot.content_id)
     device.compiled.put(key, portfolio.to_bytes())
     device.compiled.trim(KEPT_BYTES)
     return portfolio

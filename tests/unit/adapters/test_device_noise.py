@@ -64,7 +64,7 @@ def errors_of(model):
 @pytest.mark.parametrize("name", PLACES)
 def test_channels_are_those_of_aers_device_model(name):
     chosen = PLACES[name]
-    target = restrict(build_target(read_snapshot(name), control_flow=False), chosen)
+    target = restrict(build_target(read_snapshot(name), control_flow=()), chosen)
     theirs = NoiseModel.from_backend(Part(target))
     ours = of_device(name)
     expected = errors_of(theirs)
@@ -91,7 +91,7 @@ def test_every_imperfect_place_has_an_error(name):
 
 def test_a_circuit_with_a_delay_comes_out_as_with_aers_model():
     snapshot = read_snapshot("FakeAthens")
-    target = build_target(snapshot, control_flow=False)
+    target = build_target(snapshot, control_flow=())
     circuit = QuantumCircuit(3)
     circuit.h(0)
     circuit.cx(0, 1)
