@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adapters.target import gate_error, is_usable
+from calibration.elements import NO_CORRECTIONS, Corrections, Element, Kind
 from calibration.embedding import Embeddings, Part, Rows
+from calibration.portfolio import Portfolio
 from calibration.template import Template
 from calibration.workload import Workload, workload_of
 from qcpaas.calibration import Quantity
@@ -33,6 +36,7 @@ class DeviceErrors:
         readout: Mean assignment error, shape ``(n,)``.
         t1_s, t2_s: Shape ``(n,)``, NaN where not reported.
         operational: Shape ``(n,)``.
+        idle: How much faster than T1 and T2 say a waiting qubit decays, shape ``(n,)``.
     """
 
     two_qubit: Array
@@ -42,9 +46,15 @@ class DeviceErrors:
     t1_s: Array
     t2_s: Array
     operational: NDArray[np.bool_]
+    idle: Array
 
     @classmethod
-    def of(cls, snapshot: Snapshot) -> DeviceErrors:
+    def of(cls, snapshot: Snapshot, corrections: Corrections = NO_CORRECTIONS) -> DeviceErrors:
+        """What is learnt of an element multiplies its calibrated error."""
+        return cls._calibrated(snapshot)._corrected(corrections)
+
+    @classmethod
+    def _calibrated(cls, snapshot: Snapshot) -> DeviceErrors:
         n = snapshot.num_qubits
         operational = snapshot.per_qubit(Quantity.OPERATIONAL) != 0.0
         readout = np.nan_to_num(snapshot.readout_per_qubit(), nan=DEAD)
@@ -61,26 +71,60 @@ class DeviceErrors:
             t1_s=snapshot.per_qubit(Quantity.T1_S),
             t2_s=snapshot.t2_per_qubit(),
             operational=operational,
+            idle=np.ones(n),
+        )
+
+    def _corrected(self, corrections: Corrections) -> DeviceErrors:
+        pairs = np.ones_like(self.two_qubit)
+        alone = {kind: np.ones(len(pairs)) for kind in ("one_qubit", "readout", "idle")}
+        for (kind, qubits), log_factor in corrections.log_factors.items():
+            if kind == "two_qubit":
+                pairs[qubits] = pairs[qubits[::-1]] = np.exp(log_factor)
+            else:
+                alone[kind][qubits] = np.exp(log_factor)
+        return replace(
+            self,
+            two_qubit=_times(self.two_qubit, pairs),
+            by_gate={gate: _times(errors, pairs) for gate, errors in self.by_gate.items()},
+            one_qubit=_times(self.one_qubit, alone["one_qubit"]),
+            readout=_times(self.readout, alone["readout"]),
+            idle=alone["idle"],
         )
 
 
 @dataclass(frozen=True)
 class Placement:
-    """``log_fidelity`` is the natural log of the expected success probability there."""
+    """Where one of a portfolio's templates runs.
 
+    Attributes:
+        template: Index into the portfolio.
+        log_fidelity: Natural log of the expected success probability there.
+        considered: Placements scored, over all templates.
+        complete: Every placement was scored, not only those that a beam search came by.
+        runner_up: Log fidelity of the best placement that uses other qubits or couplers.
+    """
+
+    template: int
     physical_qubits: tuple[int, ...]
     log_fidelity: float
     considered: int
+    complete: bool = True
+    runner_up: float | None = None
 
 
-@dataclass(eq=False)
 class Placer:
     """Chooses placements; keeps embeddings by topology and the errors of the last snapshot."""
 
-    embeddings: Embeddings = field(default_factory=Embeddings)
-    _errors: tuple[str, DeviceErrors] | None = None
+    def __init__(self, embeddings: Embeddings | None = None) -> None:
+        self.embeddings = Embeddings() if embeddings is None else embeddings
+        self._errors: tuple[tuple[object, ...], DeviceErrors] | None = None
 
-    def choose(self, template: Template, snapshot: Snapshot) -> Placement:
+    def choose(
+        self,
+        portfolio: Portfolio,
+        snapshot: Snapshot,
+        corrections: Corrections = NO_CORRECTIONS,
+    ) -> Placement:
         """The placement with the highest expected success probability.
 
         The best of all for a connected circuit; parts that do not interact are laid one after
@@ -89,21 +133,76 @@ class Placer:
         Raises:
             CalibrationError: Every placement needs something that is out of order.
         """
-        errors = self.errors_of(snapshot)
+        errors = self.errors_of(snapshot, corrections)
+        placed = [
+            self._place(index, template, snapshot, errors)
+            for index, template in enumerate(portfolio.templates)
+        ]
+        best = max(placed, key=lambda placement: placement.log_fidelity)
+        _refuse_dead(best.physical_qubits, portfolio.templates[best.template], snapshot, errors)
+        return replace(best, considered=sum(placement.considered for placement in placed))
+
+    def _place(
+        self, index: int, template: Template, snapshot: Snapshot, errors: DeviceErrors
+    ) -> Placement:
         workload = workload_of(template, snapshot)
         parts = self.embeddings.parts(template, snapshot)
         scored = [(part, score(part, template, workload, errors)) for part in parts]
         placement = _lay(scored, len(template.home), snapshot.num_qubits)
         if placement is None:  # the parts got into each other's way: at home they do not
             home = sum(float(scores[0]) for _, scores in scored)
-            placement = Placement(template.home, home, 1)
-        _refuse_dead(placement.physical_qubits, template, snapshot, errors)
-        return placement
+            placement = Placement(index, template.home, home, 1)
+        return replace(placement, template=index)
 
-    def errors_of(self, snapshot: Snapshot) -> DeviceErrors:
-        if self._errors is None or self._errors[0] != snapshot.content_id:
-            self._errors = (snapshot.content_id, DeviceErrors.of(snapshot))
+    def value(
+        self,
+        template: Template,
+        physical_qubits: Sequence[int],
+        snapshot: Snapshot,
+        corrections: Corrections = NO_CORRECTIONS,
+    ) -> float:
+        """Log of the expected success probability of one placement."""
+        return sum(self.contributions(template, physical_qubits, snapshot, corrections).values())
+
+    def contributions(
+        self,
+        template: Template,
+        physical_qubits: Sequence[int],
+        snapshot: Snapshot,
+        corrections: Corrections = NO_CORRECTIONS,
+    ) -> dict[Element, float]:
+        """What each element adds to `value`, nats, none above 0."""
+        errors = self.errors_of(snapshot, corrections)
+        workload = workload_of(template, snapshot)
+        found: dict[Element, float] = {}
+
+        def add(kind: Kind, qubits: tuple[int, ...], nats: float) -> None:
+            if nats:
+                found[Element(kind, qubits)] = found.get(Element(kind, qubits), 0.0) + float(nats)
+
+        for qubit, place in enumerate(physical_qubits):
+            gates, reads = workload.one_qubit_gates[qubit], workload.measured[qubit]
+            add("one_qubit", (place,), gates * np.log1p(-errors.one_qubit[place]))
+            add("readout", (place,), reads * np.log1p(-errors.readout[place]))
+            idle = _log_idle_fidelity(workload.idle_s[qubit], errors)
+            add("idle", (place,), idle[place])
+        for (first, second, gate), count in template.interactions.items():
+            pair = tuple(sorted((physical_qubits[first], physical_qubits[second])))
+            error = errors.by_gate.get(gate, errors.two_qubit)[pair]
+            add("two_qubit", pair, count * np.log1p(-error))
+        return found
+
+    def errors_of(
+        self, snapshot: Snapshot, corrections: Corrections = NO_CORRECTIONS
+    ) -> DeviceErrors:
+        key = (snapshot.content_id, corrections.version, id(corrections))
+        if self._errors is None or self._errors[0] != key:
+            self._errors = (key, DeviceErrors.of(snapshot, corrections))
         return self._errors[1]
+
+
+def _times(errors: Array, factors: Array) -> Array:
+    return np.where(errors >= DEAD, DEAD, np.minimum(errors * factors, DEAD))
 
 
 def score(part: Part, template: Template, workload: Workload, errors: DeviceErrors) -> Array:
@@ -142,7 +241,7 @@ def _lay(scored: list[tuple[Part, Array]], width: int, num_qubits: int) -> Place
         return None
     log_fidelity, chosen, _ = beam[0]
     considered = sum(len(part.rows) for part, _ in scored)
-    return Placement(tuple(map(int, chosen)), log_fidelity, considered)
+    return Placement(0, tuple(map(int, chosen)), log_fidelity, considered)
 
 
 def _best(scores: Array, among: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -203,4 +302,4 @@ def _log_idle_fidelity(idle_s: float, errors: DeviceErrors) -> Array:
     t1 = np.nan_to_num(errors.t1_s, nan=np.inf)
     t2 = np.nan_to_num(errors.t2_s, nan=np.inf)
     fidelity: Array = 0.5 + np.exp(-idle_s / t1) / 6 + np.exp(-idle_s / t2) / 3
-    return np.log(fidelity)
+    return np.log(fidelity) * errors.idle
