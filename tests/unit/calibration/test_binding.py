@@ -11,7 +11,7 @@ from adapters.fake_backends import read_snapshot
 from adapters.target import build_target
 from calibration.binding import bind_experiment, bind_in_place, bind_template
 from calibration.placement import Placer
-from calibration.template import compile_template
+from calibration.portfolio import compile_portfolio
 from qcpaas.calibration import Quantity
 from qcpaas.execution import Experiment
 from store.snapshot import Reading, Snapshot
@@ -33,7 +33,7 @@ def sherbrooke():
 
 def bind(experiment, device):
     snapshot, target, placer = device
-    template = compile_template(experiment.circuit, target)
+    template = compile_portfolio(experiment.circuit, target).templates[0]
     circuit, binding = bind_template(template, snapshot, tuple(snapshot.gates), placer)
     return bind_experiment(experiment, template, circuit, binding)
 
@@ -91,7 +91,7 @@ def test_gates_turned_round_stay_in_the_devices_gates_and_mean_the_same(sherbroo
     circuit.cx(0, 1)
     circuit.rx(Parameter("a"), 1)
     circuit.cx(1, 2)
-    template = compile_template(circuit, target)
+    template = compile_portfolio(circuit, target).templates[0]
     backwards = replace(template, home=template.home[::-1])  # the same couplers, the other way
     bound, binding = bind_template(backwards, snapshot, tuple(snapshot.gates), Placer())
     for step in bound.data:
@@ -114,7 +114,7 @@ def test_columns_follow_names_also_where_the_compiler_drops_a_parameter(device):
         circuit.ry(theta[index], 0)
         circuit.cx(0, 1)
     rows = np.array([[0.1, 0.2, 99.0, 0.3]])  # theta 2, 3, 5, 10
-    template = compile_template(circuit, target)
+    template = compile_portfolio(circuit, target).templates[0]
     bound, binding = bind_template(template, snapshot, tuple(snapshot.gates), placer)
     dropped = bound.assign_parameters({theta[5]: 0.0})
     experiment = bind_experiment(Experiment(circuit, rows), template, dropped, binding)
