@@ -31,6 +31,8 @@ CONTROL_FLOW = {
     "while_loop": WhileLoopOp,
 }
 MAX_PLACES = 100_000  # of one instruction
+WORST = 1.0 - 1e-9  # an error from here on says that the gate does nothing
+_DISPENSABLE = frozenset({"id", "reset"})  # a qubit without them serves most circuits
 READOUT = (Quantity.READOUT_P10, Quantity.READOUT_P01, Quantity.READOUT_ERROR)
 Place = tuple[int, ...]
 Told = tuple[tuple[Quantity, str, Place], float | None]
@@ -70,10 +72,7 @@ def build_target(
 
 
 def topology_target(
-    snapshot: Snapshot,
-    *,
-    control_flow: Collection[str] = tuple(CONTROL_FLOW),
-    without: Collection[Place] = (),
+    snapshot: Snapshot, *, control_flow: Collection[str] = tuple(CONTROL_FLOW)
 ) -> Target:
     """Every gate of a snapshot where it acts, and nothing of how well or how fast.
 
@@ -82,21 +81,13 @@ def topology_target(
 
     Args:
         control_flow: As in `build_target`.
-        without: Qubits and pairs to leave out; a pair in either direction.
     """
-    absent = {frozenset(place) for place in without}
-    lost = {qubit for place in absent if len(place) == 1 for qubit in place}
-
-    def kept(place: Place) -> bool:
-        return frozenset(place) not in absent and lost.isdisjoint(place)
-
     target = Target(num_qubits=snapshot.num_qubits)
     for name, places in snapshot.gates.items():
-        usable = {place: None for place in places if kept(place)}
-        if usable:
-            target.add_instruction(operation_named(name, len(places[0])), usable, name=name)
-    everywhere = {(qubit,): None for qubit in range(snapshot.num_qubits) if qubit not in lost}
+        operation = operation_named(name, len(places[0]))
+        target.add_instruction(operation, dict.fromkeys(places), name=name)
     for name in sorted(NO_GATES):
+        everywhere = {(qubit,): None for qubit in range(snapshot.num_qubits)}
         target.add_instruction(_standard()[name], everywhere)
     for name in control_flow:
         target.add_instruction(CONTROL_FLOW[name], name=name)
@@ -133,8 +124,15 @@ def snapshot_of_target(target: Target, device: str, measured_at: datetime, sourc
     return Snapshot.of(device, target.num_qubits, readings, measured_at, target.dt)
 
 
-def restrict(device: Target | Snapshot, physical_qubits: Sequence[int]) -> Target:
-    """The part of a device that the given qubits make, renumbered ``0..k-1`` in their order."""
+def restrict(
+    device: Target | Snapshot, physical_qubits: Sequence[int], without: Collection[Place] = ()
+) -> Target:
+    """The part of a device that the given qubits make, renumbered ``0..k-1`` in their order.
+
+    Args:
+        without: Pairs of device qubits that do nothing together, in either direction.
+    """
+    uncoupled = {frozenset(pair) for pair in without}
     whole = build_target(device) if isinstance(device, Snapshot) else device
     number = {physical: compact for compact, physical in enumerate(physical_qubits)}
     properties = whole.qubit_properties
@@ -151,7 +149,7 @@ def restrict(device: Target | Snapshot, physical_qubits: Sequence[int]) -> Targe
         inside = {
             tuple(number[q] for q in place): values
             for place, values in places.items()
-            if all(q in number for q in place)
+            if all(q in number for q in place) and frozenset(place) not in uncoupled
         }
         if inside:
             part.add_instruction(operation, inside, name=name)
@@ -163,6 +161,25 @@ def is_usable(snapshot: Snapshot, gate: str, qubits: Place) -> bool:
     return snapshot.is_operational(*qubits, gate=gate) and all(
         snapshot.is_operational(qubit) for qubit in qubits
     )
+
+
+def out_of_order(snapshot: Snapshot) -> tuple[Place, ...]:
+    """Qubits and pairs, sorted, that nothing should be compiled for.
+
+    Not operational, or without an error where the same gate has one elsewhere. A pair with a gate
+    that works in one direction has that gate.
+    """
+    lost: set[Place] = {
+        (qubit,) for qubit in range(snapshot.num_qubits) if not _answers(snapshot, qubit)
+    }
+    for name, places in snapshot.gates.items():
+        working = {place for place in places if not _fails(snapshot, name, place)}
+        for place in set(places) - working:
+            if len(place) == 1 and name not in _DISPENSABLE:
+                lost.add(place)
+            elif len(place) > 1 and place[::-1] not in working:
+                lost.add(tuple(sorted(place)))
+    return tuple(sorted(lost, key=lambda place: (len(place), place)))
 
 
 def gate_error(snapshot: Snapshot, gate: str, qubits: Place) -> float | None:
@@ -194,6 +211,18 @@ def operation_named(name: str, num_qubits: int) -> Instruction:
 def _standard() -> dict[str, Instruction]:
     """Qiskit makes all of them anew whenever it is asked, which takes milliseconds."""
     return dict(get_standard_gate_name_mapping())
+
+
+def _answers(snapshot: Snapshot, qubit: int) -> bool:
+    """Whether a qubit is in use and can be read."""
+    error = readout_error(snapshot, qubit)
+    reported = snapshot.readout_error(qubit) is not None
+    return is_usable(snapshot, "measure", (qubit,)) and (error is None or reported)
+
+
+def _fails(snapshot: Snapshot, gate: str, place: Place) -> bool:
+    error = gate_error(snapshot, gate, place)
+    return not is_usable(snapshot, gate, place) or (error is not None and error >= WORST)
 
 
 def _qubit_properties(snapshot: Snapshot, qubit: int) -> QubitProperties:
