@@ -20,6 +20,8 @@ from qcpaas.execution import Counts, Experiment
 from qcpaas.schemas import DeviceInfo
 from store.snapshot import Snapshot
 
+CONTROL_FLOW = frozenset({"for_loop", "if_else", "switch_case", "while_loop"})
+
 
 @dataclass(frozen=True)
 class Unsupported:
@@ -45,6 +47,8 @@ class Capabilities:
         keeps_jobs: Its jobs outlive the process that submitted them. Of one that does not, a job
             that is not found never cost anything, and is sent again.
         token_lag_s: How long after its acceptance a job can be missing from `find_by_token`.
+        control_flow: Which of Qiskit's control-flow instructions it executes.
+        mid_circuit_measurement: Whether a qubit can be used, or its outcome, once it was measured.
     """
 
     num_qubits: int
@@ -58,6 +62,8 @@ class Capabilities:
     rep_delay_s: float = 0.0
     keeps_jobs: bool = True
     token_lag_s: float = 5.0
+    control_flow: frozenset[str] = CONTROL_FLOW
+    mid_circuit_measurement: bool = True
 
     @property
     def compiles(self) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from qiskit.circuit import (
+    BreakLoopOp,
+    ContinueLoopOp,
     ForLoopOp,
     Gate,
     IfElseOp,
@@ -31,6 +33,7 @@ CONTROL_FLOW = {
     "while_loop": WhileLoopOp,
 }
 MAX_PLACES = 100_000  # of one instruction
+_LOOPS = frozenset({"for_loop", "while_loop"})
 WORST = 1.0 - 1e-9  # an error from here on says that the gate does nothing
 _DISPENSABLE = frozenset({"id", "reset"})  # a qubit without them serves most circuits
 READOUT = (Quantity.READOUT_P10, Quantity.READOUT_P01, Quantity.READOUT_ERROR)
@@ -49,7 +52,7 @@ def build_target(
 
     Args:
         control_flow: Which of ``if_else``, ``for_loop``, ``switch_case`` and ``while_loop`` are
-            among the instructions; a snapshot does not say.
+            among the instructions; a snapshot does not say. Loops can be left early.
     """
     target = Target(
         num_qubits=snapshot.num_qubits,
@@ -66,8 +69,7 @@ def build_target(
     target.add_instruction(_standard()["measure"], _readout_properties(snapshot, read))
     waiting = {place: None for place in working if is_usable(snapshot, "delay", place)}
     target.add_instruction(_standard()["delay"], waiting)
-    for name in control_flow:
-        target.add_instruction(CONTROL_FLOW[name], name=name)
+    _add_control_flow(target, control_flow)
     return target
 
 
@@ -89,8 +91,7 @@ def topology_target(
     for name in sorted(NO_GATES):
         everywhere = {(qubit,): None for qubit in range(snapshot.num_qubits)}
         target.add_instruction(_standard()[name], everywhere)
-    for name in control_flow:
-        target.add_instruction(CONTROL_FLOW[name], name=name)
+    _add_control_flow(target, control_flow)
     return target
 
 
@@ -211,6 +212,14 @@ def operation_named(name: str, num_qubits: int) -> Instruction:
 def _standard() -> dict[str, Instruction]:
     """Qiskit makes all of them anew whenever it is asked, which takes milliseconds."""
     return dict(get_standard_gate_name_mapping())
+
+
+def _add_control_flow(target: Target, names: Collection[str]) -> None:
+    for name in names:
+        target.add_instruction(CONTROL_FLOW[name], name=name)
+    if not _LOOPS.isdisjoint(names):
+        target.add_instruction(BreakLoopOp, name="break_loop")
+        target.add_instruction(ContinueLoopOp, name="continue_loop")
 
 
 def _answers(snapshot: Snapshot, qubit: int) -> bool:

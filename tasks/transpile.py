@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from qiskit import QuantumCircuit
 
-from adapters.target import topology_target
-from calibration.portfolio import Portfolio, compile_portfolio, portfolio_key
+from adapters.target import out_of_order, topology_target
+from calibration.around import compile_around
+from calibration.dynamic import adapt_circuit
+from calibration.portfolio import BAD_BYTES, Portfolio, compile_portfolio, portfolio_key
 from qcpaas.execution import Experiment
 from qcpaas.schemas import ExecutionSettings
+from store.compiled import Codec
+from store.snapshot import Snapshot
 from tasks.device import Device
 
-KEPT_BYTES = 256 * 2**20  # routed circuits take some kB, embeddings up to some MB
+PORTFOLIOS = Codec(Portfolio.to_bytes, Portfolio.from_bytes, BAD_BYTES)
 
 Portfolios = tuple[Portfolio | None, ...]
 
@@ -31,13 +37,64 @@ def transpile_experiments(
 
 
 def transpile_circuit(circuit: QuantumCircuit, device: Device) -> Portfolio:
-    """A circuit's routings, from the store where any job has compiled it before."""
+    """A circuit's routings, from memory or the store where any job has compiled it before.
+
+    Raises:
+        CircuitError: The circuit cannot be compiled for this device.
+    """
     snapshot = device.snapshot()
+    adapted = adapt_circuit(circuit, device.name, device.capabilities, snapshot)
+    portfolio = _routed(adapted.circuit, device, snapshot)
+    if not portfolio.movable:
+        portfolio = _in_its_place(adapted.circuit, device, snapshot)
+    return _noted(portfolio, adapted.notes)
+
+
+def transpile_around(circuit: QuantumCircuit, device: Device, snapshot: Snapshot) -> Portfolio:
+    """Routings that use nothing of what is out of order in a snapshot.
+
+    For circuits whose usual routings fit nowhere without it.
+
+    Raises:
+        CalibrationError: What works of the device is too small, or falls apart.
+        CircuitError: The circuit cannot be compiled for this device.
+    """
+    adapted = adapt_circuit(circuit, device.name, device.capabilities, snapshot)
+    dead = hashlib.sha256(repr(out_of_order(snapshot)).encode()).hexdigest()
+    key = portfolio_key(adapted.circuit, snapshot.topology_id, "around", dead)
+    portfolio = device.compiled.obtain(
+        key,
+        lambda: compile_around(adapted.circuit, snapshot, device.capabilities.control_flow, key),
+        PORTFOLIOS,
+    )
+    return _noted(portfolio, (*adapted.notes, "compiled around what is out of order"))
+
+
+def _routed(circuit: QuantumCircuit, device: Device, snapshot: Snapshot) -> Portfolio:
     key = portfolio_key(circuit, snapshot.topology_id)
-    stored = device.compiled.get(key)
-    if stored is not None:
-        return Portfolio.from_bytes(stored)
-    portfolio = compile_portfolio(circuit, topology_target(snapshot), key, snapshot.content_id)
-    device.compiled.put(key, portfolio.to_bytes())
-    device.compiled.trim(KEPT_BYTES)
-    return portfolio
+
+    def compiled() -> Portfolio:
+        target = topology_target(snapshot, control_flow=device.capabilities.control_flow)
+        return compile_portfolio(circuit, target, key, snapshot.content_id)
+
+    return device.compiled.obtain(key, compiled, PORTFOLIOS)
+
+
+def _in_its_place(circuit: QuantumCircuit, device: Device, snapshot: Snapshot) -> Portfolio:
+    """A routing chosen by the errors of this calibration, since it cannot be moved later."""
+    key = portfolio_key(circuit, snapshot.topology_id, "in place", snapshot.content_id)
+    portfolio = device.compiled.obtain(
+        key,
+        lambda: compile_around(
+            circuit, snapshot, device.capabilities.control_flow, key, with_errors=True
+        ),
+        PORTFOLIOS,
+    )
+    reason = "compiled for this calibration: gates on more than two qubits stay where they are"
+    return _noted(portfolio, (reason,))
+
+
+def _noted(portfolio: Portfolio, notes: Sequence[str]) -> Portfolio:
+    if not notes:
+        return portfolio
+    return replace(portfolio, note="; ".join(filter(None, (portfolio.note, *notes))))
