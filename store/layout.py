@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcpaas.calibration import Quantity
+from store.couplers import Couplers
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -137,6 +138,33 @@ class Layout:
         return {gate: tuple(sorted(places)) for gate, places in sorted(found.items())}
 
     @cached_property
+    def of_gates(self) -> dict[tuple[str, str], tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Places and rows of each quantity of each gate, by (quantity, gate).
+
+        Places have shape ``(r, width of the gate)``; a gate that acts on different numbers of
+        qubits in different places counts by the first.
+        """
+        found: dict[tuple[str, str], list[tuple[tuple[int, ...], int]]] = {}
+        for row, (name, gate, qubits) in enumerate(self.keys):
+            if gate:
+                found.setdefault((name, gate), []).append((qubits, row))
+        return {key: _columns(places) for key, places in found.items()}
+
+    @cached_property
+    def gate_places(self) -> dict[str, NDArray[np.intp]]:
+        """`gates` as arrays of shape ``(r, width)``."""
+        return {
+            gate: _columns([(place, 0) for place in places])[0]
+            for gate, places in self.gates.items()
+        }
+
+    @cached_property
+    def couplers(self) -> Couplers:
+        """Pairs of qubits that a gate acts on."""
+        pairs = {place for places in self.gates.values() for place in places if len(place) == 2}
+        return Couplers.of(self.num_qubits, pairs)
+
+    @cached_property
     def gates_with_errors(self) -> frozenset[str]:
         """Gates whose error is known in one place at least."""
         return frozenset(gate for name, gate, _ in self.keys if name == Quantity.GATE_ERROR.value)
@@ -146,3 +174,14 @@ class Layout:
         """Hash of what a compiled circuit depends on besides errors: gates and where they act."""
         text = json.dumps([self.num_qubits, sorted(self.gates.items())])
         return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _columns(
+    places: list[tuple[tuple[int, ...], int]],
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    width = len(places[0][0])
+    alike = [(qubits, row) for qubits, row in places if len(qubits) == width]
+    return (
+        np.array([qubits for qubits, _ in alike], dtype=np.intp),
+        np.array([row for _, row in alike], dtype=np.intp),
+    )
