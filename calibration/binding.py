@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,16 +11,21 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp
 
-from calibration.directions import turn, turned_interactions
+from calibration.directions import Materialiser
 from calibration.elements import NO_CORRECTIONS, Corrections
 from calibration.placement import Placement, Placer
 from calibration.portfolio import Portfolio
 from calibration.template import Template
 from calibration.workload import has_measurement, measurement_s, workload_of
+from qcpaas.calibration import Quantity
+from qcpaas.errors import CalibrationError
 from qcpaas.execution import Binding, Experiment
 from store.snapshot import Snapshot
 
-KEPT_CIRCUITS = 256
+KEPT_BOUND = 256
+ROUNDING = 1e-9  # nats: sums of the same numbers in another order
+
+Question = tuple[Portfolio, str, int, tuple[int, ...] | None, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +42,18 @@ class Bound:
     binding: Binding
 
 
+@dataclass(frozen=True)
+class Choice:
+    """A placement and why it was chosen."""
+
+    template: int
+    physical_qubits: tuple[int, ...]
+    reason: str
+
+
 @dataclass(eq=False)
 class Binder:
-    """Binds circuits to one device; remembers what it has materialised.
+    """Binds circuits to one device; remembers what it answered and what it materialised.
 
     Attributes:
         basis_gates: Instruction names that the device executes.
@@ -46,9 +61,10 @@ class Binder:
 
     basis_gates: tuple[str, ...]
     placer: Placer = field(default_factory=Placer)
-    _circuits: OrderedDict[tuple[Template, frozenset[tuple[int, int, str]]], QuantumCircuit] = (
-        field(default_factory=OrderedDict)
-    )
+    _answers: OrderedDict[Question, tuple[Corrections, Bound]] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        self._materialiser = Materialiser(self.basis_gates)
 
     def bind(
         self,
@@ -60,45 +76,93 @@ class Binder:
     ) -> Bound:
         """Choose the physical qubits, fix gate directions, and attach the readout model.
 
+        The same question is answered from memory.
+
         Args:
-            incumbent: Physical qubits of the binding so far, kept unless another placement is
-                better by more than ``min_gain``.
+            incumbent: Physical qubits of the binding so far, kept unless they no longer work or
+                another placement is better by more than ``min_gain``.
             min_gain: In nats of log fidelity.
 
         Raises:
             CalibrationError: No placement avoids what is out of order.
         """
-        placement = _choose(self.placer, portfolio, snapshot, corrections)
-        template = portfolio.templates[getattr(placement, "template", 0)]
-        physical = placement.physical_qubits
-        circuit = self._materialise(template, physical, snapshot)
-        workload = workload_of(replace(template, circuit=circuit, home=physical), snapshot)
-        reads = has_measurement(circuit)
+        question = (portfolio, snapshot.content_id, corrections.version, incumbent, min_gain)
+        known = self._answers.get(question)
+        if known is not None and known[0].log_factors == corrections.log_factors:
+            self._answers.move_to_end(question)
+            return known[1]
+        choice = self._choose(portfolio, snapshot, corrections, incumbent, min_gain)
+        bound = self._bound(choice, portfolio, snapshot, corrections)
+        self._answers[question] = corrections, bound
+        if len(self._answers) > KEPT_BOUND:
+            self._answers.popitem(last=False)
+        return bound
+
+    def _choose(
+        self,
+        portfolio: Portfolio,
+        snapshot: Snapshot,
+        corrections: Corrections,
+        incumbent: tuple[int, ...] | None,
+        min_gain: float,
+    ) -> Choice:
+        best = self.placer.choose(portfolio, snapshot, corrections)
+        among = _among(best, portfolio)
+        chosen = Choice(best.template, best.physical_qubits, f"best of {among}{_margin(best)}")
+        if incumbent is None:
+            return chosen
+        held = self._held(portfolio, snapshot, corrections, incumbent)
+        if held is None:
+            return replace(chosen, reason=f"{chosen.reason}; the place before no longer works")
+        template, value = held
+        gain = best.log_fidelity - value
+        if gain > min_gain + ROUNDING:
+            reason = f"{chosen.reason}; the place before is {gain:.2g} nats worse"
+            return replace(chosen, reason=reason)
+        if gain <= ROUNDING:
+            return Choice(template, incumbent, f"kept: still the best of {among}")
+        reason = f"kept: the best of {among} would gain {gain:.2g} nats, not over {min_gain:g}"
+        return Choice(template, incumbent, reason)
+
+    def _held(
+        self,
+        portfolio: Portfolio,
+        snapshot: Snapshot,
+        corrections: Corrections,
+        physical_qubits: tuple[int, ...],
+    ) -> tuple[int, float] | None:
+        """The routing that is worth most on these qubits, and its value; none where none works."""
+        best: tuple[int, float] | None = None
+        for index, template in enumerate(portfolio.templates):
+            try:
+                _check_width(template, physical_qubits, snapshot)
+                self._materialiser.materialise(template, physical_qubits, snapshot)
+            except CalibrationError:
+                continue
+            value = self.placer.value(template, physical_qubits, snapshot, corrections)
+            if best is None or value > best[1]:
+                best = index, value
+        return best
+
+    def _bound(
+        self, choice: Choice, portfolio: Portfolio, snapshot: Snapshot, corrections: Corrections
+    ) -> Bound:
+        template, physical = portfolio.templates[choice.template], choice.physical_qubits
+        placed = self._materialiser.materialise(template, physical, snapshot).template
+        workload = workload_of(replace(placed, home=physical), snapshot)
+        reads = has_measurement(placed.circuit)
         binding = Binding(
             physical_qubits=physical,
             snapshot_id=snapshot.content_id,
             compiled_snapshot_id=portfolio.snapshot_id,
+            routing=choice.template,
             readout_errors=readout_errors(snapshot, physical),
             basis_gates=self.basis_gates,
-            log_fidelity=placement.log_fidelity,
+            log_fidelity=self.placer.value(placed, physical, snapshot, corrections),
             duration_s=workload.duration_s + (0.0 if reads else measurement_s(snapshot, physical)),
-            reason=f"best of {placement.considered:,} placements",
+            reason="; ".join(filter(None, (choice.reason, getattr(portfolio, "note", "")))),
         )
-        return Bound(circuit, template, binding)
-
-    def _materialise(
-        self, template: Template, physical: tuple[int, ...], snapshot: Snapshot
-    ) -> QuantumCircuit:
-        turned = turned_interactions(template, physical, snapshot)
-        key = (template, turned)
-        circuit = self._circuits.get(key)
-        if circuit is None:
-            circuit = turn(template.circuit, template.interactions, turned, self.basis_gates)
-            self._circuits[key] = circuit
-            if len(self._circuits) > KEPT_CIRCUITS:
-                self._circuits.popitem(last=False)
-        self._circuits.move_to_end(key)
-        return circuit
+        return Bound(placed.circuit, template, binding)
 
 
 def bind_template(
@@ -156,17 +220,43 @@ def bind_experiment(
 
 
 def readout_errors(snapshot: Snapshot, physical_qubits: tuple[int, ...]) -> NDArray[np.float64]:
-    """``p(1|0)`` and ``p(0|1)`` of each qubit, shape ``(k, 2)``, NaN where not reported."""
-    rows = [snapshot.readout_error(qubit) or (np.nan, np.nan) for qubit in physical_qubits]
-    return np.array(rows, dtype=np.float64).reshape(-1, 2)
+    """``p(1|0)`` and ``p(0|1)`` of each qubit, shape ``(k, 2)``, NaN where not reported.
+
+    Both are the one number that is known where a device reports no more.
+    """
+    qubits = list(physical_qubits)
+    p10 = snapshot.per_qubit(Quantity.READOUT_P10)[qubits]
+    p01 = snapshot.per_qubit(Quantity.READOUT_P01)[qubits]
+    mean = snapshot.per_qubit(Quantity.READOUT_ERROR)[qubits]
+    one = np.where(np.isnan(mean), np.where(np.isnan(p10), p01, p10), mean)
+    both = ~np.isnan(p10 + p01)
+    return np.stack([np.where(both, p10, one), np.where(both, p01, one)], axis=1)
 
 
-def _choose(
-    placer: Placer, portfolio: Portfolio, snapshot: Snapshot, corrections: Corrections
-) -> Placement:
-    if hasattr(placer, "value"):
-        return placer.choose(portfolio, snapshot, corrections)  # type: ignore[arg-type,call-arg]
-    return placer.choose(portfolio.templates[0], snapshot)
+def _check_width(template: Template, physical_qubits: Sequence[int], snapshot: Snapshot) -> None:
+    """Raises `CalibrationError` where these cannot be the qubits of this template."""
+    fits = len(template.home) == len(physical_qubits) == len(set(physical_qubits))
+    if not fits or not all(0 <= qubit < snapshot.num_qubits for qubit in physical_qubits):
+        raise CalibrationError(
+            f"a circuit on {len(template.home)} qubits cannot lie on {physical_qubits} of "
+            f"{snapshot.num_qubits}. Give each of its qubits one of the device's."
+        )
+
+
+def _among(placement: Placement, portfolio: Portfolio) -> str:
+    placements, routings = placement.considered, len(portfolio.templates)
+    text = f"{placements:,} placement{'s' * (placements != 1)} of "
+    text += "one routing" if routings == 1 else f"{routings} routings"
+    return text if placement.complete else f"{text}, found by beam search"
+
+
+def _margin(placement: Placement) -> str:
+    if placement.runner_up is None:
+        return ""
+    behind = placement.log_fidelity - placement.runner_up
+    if behind < 5e-4:
+        return "; the next best is as good"
+    return f"; the next best is {behind:.2g} nats worse"
 
 
 def _through_layout(observable: SparsePauliOp, template: Template) -> SparsePauliOp:
