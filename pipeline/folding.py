@@ -51,7 +51,7 @@ def fold(
     for index, step in enumerate(circuit.data):
         folded._append(step)  # noqa: SLF001 - the public append costs ten times as much
         for _ in range(folds.get(index, 0)):
-            for inverse in _inverse(step.operation):
+            for inverse in inverse_of(step.operation):
                 folded._append(  # noqa: SLF001
                     CircuitInstruction(inverse, step.qubits, ())
                 )
@@ -80,8 +80,12 @@ def _spread(total: int, places: int) -> list[int]:
     ]
 
 
-def _inverse(operation: Instruction) -> list[Instruction]:
-    """The inverse in the gates that the operation itself belongs to."""
+def inverse_of(operation: Instruction) -> list[Instruction]:
+    """The inverse, in the gates that the operation itself belongs to; applied first to last.
+
+    Raises:
+        MitigationError: It has none there.
+    """
     if operation.name in SELF_INVERSE:
         return [operation]
     if operation.name == "sx":  # √X⁻¹ is no native gate where √X is
