@@ -85,12 +85,21 @@ class Seen:
         return float(self.contributions.sum())
 
     def merged(self, other: Seen) -> Seen:
-        """Both observations of the same circuit as one."""
+        """Both as one observation, of the mean of what they used; the more certain counts more."""
         if min(self.variance, other.variance) == 0.0:  # exact
             return other if other.variance == 0.0 else self
-        weights = np.array([1 / self.variance, 1 / other.variance])
-        seen = float(weights @ [self.log_fidelity, other.log_fidelity] / weights.sum())
-        return replace(other, log_fidelity=seen, variance=float(1 / weights.sum()))
+        share = other.variance / (self.variance + other.variance)
+        nats = dict.fromkeys((*self.elements, *other.elements), 0.0)
+        for one, weight in ((self, share), (other, 1 - share)):
+            for element, lost in zip(one.elements, one.contributions.tolist(), strict=True):
+                nats[element] += weight * lost
+        return replace(
+            other,
+            elements=tuple(nats),
+            contributions=np.array(list(nats.values())),
+            log_fidelity=share * self.log_fidelity + (1 - share) * other.log_fidelity,
+            variance=share * self.variance,
+        )
 
     def without(self, element: Element, factor: float, log_std_error: float) -> Seen:
         """The same, its loss in one element taken as known up to an error."""

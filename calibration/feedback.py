@@ -71,8 +71,7 @@ class Evidence:
             marks: The calibration of the observation's elements.
         """
         now = self.renewed(marks)
-        earlier = [one for one in now.seen if one.name == observed.name]
-        same = [one for one in earlier if one.elements == observed.elements]
+        same = [one for one in now.seen if one.name == observed.name]
         newest = same[-1].merged(observed) if same and observed.source != USER else observed
         others = tuple(one for one in now.seen if one.name != observed.name)
         held = _bounded(replace(now, seen=(*others, newest)))

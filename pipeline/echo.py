@@ -53,12 +53,13 @@ class EchoContext(PlanContext):
         problem: Why nothing was added.
         expected: The bit read into each clbit, clbit 0 first; empty where nothing was added.
         readout: ``p(1|0)`` and ``p(0|1)`` of the qubit behind each clbit, as calibrated.
-        circuit: Content key of the echo circuit.
+        circuit: Content key of the echo circuit, ``of`` of the circuit that it echoes.
     """
 
     expected: tuple[int, ...] = ()
     readout: tuple[tuple[float, float], ...] | None = None
     circuit: str = ""
+    of: str = ""
     problem: str = ""
 
 
@@ -120,6 +121,7 @@ class EchoCheck(EnrichedExecutionBackend):
             expected=echo.expected,
             readout=_readout(binding, echo),
             circuit=circuit_key(circuit),
+            of=key,
         )
         return (*experiments, added), context
 
@@ -174,6 +176,7 @@ def _figures(context: EchoContext, echo: Counts) -> dict[str, JsonValue]:
     shots = None if echo.points[0].shots is None else round(total)
     figures: dict[str, JsonValue] = {
         "circuit": context.circuit,
+        "of": context.of,
         "expected": "".join(map(str, reversed(context.expected))),
         "survival": kept / total,
         "shots": shots,
