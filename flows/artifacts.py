@@ -14,6 +14,7 @@ from prefect.artifacts import (
 
 from flows import plots
 from flows.device_map import device_map
+from qcpaas.binding import CalibrationChange
 from qcpaas.calibration_artifacts import slug
 from qcpaas.cli.figures import value_with_error, with_errors
 from qcpaas.manifest import CalibrationUse, JobResult
@@ -61,10 +62,8 @@ def publish_summary(result: JobResult) -> None:
         ("executions", str(manifest.execution_count)),
         ("QPU time spent", f"{manifest.spent_qpu_s:.3g} s"),
         ("QPU time estimated", _estimate(result)),
-        *(
-            ("calibration", f"{use.snapshot_id} on qubits {use.physical_qubits}")
-            for use in manifest.calibrations
-        ),
+        *(("calibration", _placement(use)) for use in manifest.calibrations),
+        *(("calibration moved", _moved(change)) for change in manifest.changes),
     ]
     rows = [{"what": what, "value": value} for what, value in figures]
     create_table_artifact(
@@ -126,6 +125,18 @@ def _item(index: int, item: object) -> list[tuple[str, str]]:
         )
         for column, (value, error) in enumerate(zip(values, errors, strict=True))
     ]
+
+
+def _placement(use: CalibrationUse) -> str:
+    expected = "" if use.log_fidelity is None else f", log fidelity {use.log_fidelity:.3g}"
+    return f"{use.snapshot_id} on qubits {use.physical_qubits}{expected}: {use.reason}"
+
+
+def _moved(change: CalibrationChange) -> str:
+    return (
+        f"{change.when} of call {change.call}, {change.bound_snapshot_id} to "
+        f"{change.newest_snapshot_id}: {change.reason}; {change.done}"
+    )
 
 
 def _estimate(result: JobResult) -> str:

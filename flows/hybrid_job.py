@@ -9,7 +9,6 @@ from flows.endings import mark_cancelled, mark_crashed
 from flows.job_run import job_run
 from qcpaas.schemas import CircuitJob
 from qcpaas.values import encode
-from tasks.bind import calibration_uses
 from tasks.mitigate import answers
 
 
@@ -27,11 +26,10 @@ def hybrid_job(job: CircuitJob) -> None:
         run.journal.estimate = stages.estimate(run, batch)
         portfolios = stages.transpile(run, batch)
         with run.holding_device():
-            bound = stages.bind(run, batch, portfolios)
-            plan = stages.plan(run, batch, bound, call)
-            run.journal.placed(calibration_uses(plan.experiments, run.device))
-            counts = stages.execute(run, plan, call)
-        outcomes = stages.mitigate(run, batch, plan, counts)
+            placed = stages.bind(run, batch, portfolios)
+            plan = stages.plan(run, batch, placed, call)
+            executed = stages.execute(run, batch, placed, plan, call)
+        outcomes = stages.mitigate(run, batch, executed)
         run.journal.diagnosed(outcomes)
         artifacts.publish_placement(job.job_id, run.device, run.journal.calibrations)
         run.complete(encode(answers(batch, outcomes)))

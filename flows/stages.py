@@ -6,8 +6,9 @@ The template cache across runs lies in the store, where workloads share it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Task, task
@@ -16,10 +17,10 @@ from prefect.context import TaskRunContext
 
 from flows.job_run import JobRun
 from qcpaas.errors import QCPaaSError
-from qcpaas.execution import Counts, Experiment, Outcome, Plan
+from qcpaas.execution import Counts, Outcome, Plan
 from qcpaas.schemas import CircuitJob, Estimate
 from tasks.batch import Batch, read_batch
-from tasks.bind import bind_experiments
+from tasks.bind import Placed, bind_experiments, calibration_uses
 from tasks.calls import Call
 from tasks.estimate import estimate_plan
 from tasks.execute import only_counts
@@ -65,12 +66,20 @@ def read_circuits(run: JobRun) -> Batch:
     return batch
 
 
+@dataclass(frozen=True, eq=False)
+class Executed:
+    """What was submitted in the end, and what was measured."""
+
+    plan: Plan
+    counts: tuple[Counts, ...]
+
+
 @stage("estimate")
 def estimate(run: JobRun, batch: Batch) -> Estimate:
     def estimated() -> Estimate:
         portfolios = transpile_experiments(batch.experiments, run.device, run.job.execution)
-        bound = bind_experiments(batch.experiments, portfolios, run.device)
-        return estimate_plan(plan_batch(batch, bound, run.backend).experiments, run.device)
+        plan = plan_batch(batch, bind_batch(run, batch, portfolios), run.backend)
+        return estimate_plan(plan.experiments, run.device)
 
     with entered(run, "estimate"):
         return run.patiently(estimated)
@@ -84,37 +93,74 @@ def transpile(run: JobRun, batch: Batch) -> Portfolios:
 
 
 @stage("bind")
-def bind(run: JobRun, batch: Batch, portfolios: Portfolios) -> tuple[Experiment, ...]:
+def bind(run: JobRun, batch: Batch, portfolios: Portfolios) -> tuple[Placed, ...]:
     with entered(run, "bind"):
-        return run.patiently(lambda: bind_experiments(batch.experiments, portfolios, run.device))
+        return run.patiently(lambda: bind_batch(run, batch, portfolios))
 
 
 @stage("plan")
-def plan(run: JobRun, batch: Batch, bound: tuple[Experiment, ...], call: Call) -> Plan:
+def plan(run: JobRun, batch: Batch, placed: tuple[Placed, ...], call: Call) -> Plan:
     """The circuits to submit; those that were submitted already, where the job goes on."""
     with entered(run, "plan"):
-        return run.backend.recorded_plan(call) or plan_batch(batch, bound, run.backend)
+        return run.backend.recorded_plan(call) or plan_batch(batch, placed, run.backend)
 
 
 @stage("execute", retries=3)
-def execute(run: JobRun, planned: Plan, call: Call) -> tuple[Counts, ...]:
+def execute(
+    run: JobRun, batch: Batch, placed: tuple[Placed, ...], planned: Plan, call: Call
+) -> Executed:
+    """Submit, after a last look at the calibration; once more where the job wants that."""
+    watch = run.backend.watch
     with entered(run, "execute"):
-        if call.outcomes is not None:
-            return only_counts(call.outcomes)
-        run.backend.check(planned.experiments)
-        keys = run.journal.keys(planned.experiments)
-        counts = run.backend.perform(call, planned, planned.experiments, keys)
-        run.backend.finish(call, counts)
+        if call.outcomes is None and not call.begun and watch.before_submission(placed, call.index):
+            placed, planned = bound_again(run, batch, placed)
+        executed = performed(run, call.plan or planned, call)
+        again = run.backend.made_again(call)
+        if again is None and call.outcomes is None and watch.after_execution(placed, call.index):
+            again = run.backend.calls.next(call.request.again())
+        if again is not None:
+            placed, planned = bound_again(run, batch, placed)
+            executed = performed(run, run.backend.recorded_plan(again) or planned, again)
+            run.backend.finish(again, executed.counts)
+        run.backend.finish(call, executed.counts)
         run.patiently(run.backend.ledger.flush)  # before the stage is finished
-        return counts
+        return executed
 
 
 @stage("mitigate")
-def mitigate(
-    run: JobRun, batch: Batch, planned: Plan, counts: tuple[Counts, ...]
-) -> tuple[Outcome, ...]:
+def mitigate(run: JobRun, batch: Batch, executed: Executed) -> tuple[Outcome, ...]:
     with entered(run, "mitigate"):
-        return mitigate_outcomes(batch, planned, counts, run.backend)
+        return mitigate_outcomes(batch, executed.plan, executed.counts, run.backend)
+
+
+def bind_batch(
+    run: JobRun, batch: Batch, portfolios: Portfolios, before: Sequence[Placed] = ()
+) -> tuple[Placed, ...]:
+    policy = run.job.execution.binding
+    return bind_experiments(batch.experiments, portfolios, run.device, policy, before)
+
+
+def bound_again(
+    run: JobRun, batch: Batch, placed: Sequence[Placed]
+) -> tuple[tuple[Placed, ...], Plan]:
+    """The same experiments bound with the newest calibration, and planned."""
+
+    def bound() -> tuple[tuple[Placed, ...], Plan]:
+        portfolios = transpile_experiments(batch.experiments, run.device, run.job.execution)
+        newly = bind_batch(run, batch, portfolios, placed)
+        return newly, plan_batch(batch, newly, run.backend)
+
+    return run.patiently(bound)
+
+
+def performed(run: JobRun, planned: Plan, call: Call) -> Executed:
+    """A call's counts: from the ledger, where an earlier process was answered."""
+    run.journal.placed(calibration_uses(planned.experiments, run.device))
+    if call.outcomes is not None:
+        return Executed(planned, only_counts(call.outcomes))
+    run.backend.check(planned.experiments)
+    keys = run.journal.keys(planned.experiments)
+    return Executed(planned, run.backend.perform(call, planned, planned.experiments, keys))
 
 
 @contextmanager

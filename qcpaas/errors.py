@@ -18,7 +18,8 @@
     │   └── ReplayDiverged          the code asks for something else than before the crash
     ├── MitigationError             the data does not support the correction that was asked
     ├── CalibrationError
-    │   └── ProtocolFailed          a characterisation routine crashed, hung or raised
+    │   ├── ProtocolFailed          a characterisation routine crashed, hung or raised
+    │   └── StaleCalibration        it moved after the binding, and the job wants to end then
     ├── AdapterError                a device, or the way to it
     │   ├── DeviceUnavailable       (retryable) not reached, nothing was sent
     │   ├── AcceptanceUnknown       sent, and no answer came
@@ -129,6 +130,10 @@ class ProtocolFailed(CalibrationError):
     def __init__(self, message: str, log_tail: str = "") -> None:
         super().__init__(message)
         self.log_tail = log_tail
+
+
+class StaleCalibration(CalibrationError):
+    pass
 
 
 class AdapterError(QCPaaSError):

@@ -39,6 +39,7 @@ class Binding:
         snapshot_id: Content id of the calibration snapshot; empty on an ideal simulator.
         compiled_snapshot_id: Of the one whose topology the circuit was compiled for.
         routing: Which of the circuit's routings was placed.
+        corrections_version: Of what observed fidelities had said about the device by then.
         readout_errors: ``p(1|0)`` and ``p(0|1)`` of each circuit qubit, shape ``(qubits, 2)``.
         basis_gates: Instruction names that the device executes.
         log_fidelity: Natural log of the placement's expected success probability.
@@ -55,6 +56,7 @@ class Binding:
     reason: str = ""
     compiled_snapshot_id: str = ""
     routing: int = 0
+    corrections_version: int = 0
 
 
 @dataclass(frozen=True, eq=False)

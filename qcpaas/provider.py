@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import ValidationError
 
+from qcpaas.binding import BindingPolicy
 from qcpaas.calibration import (
     CalibrationDiff,
     CalibrationReport,
@@ -85,6 +86,7 @@ class RuntimeProvider:
         noise_model: Any = None,
         recovery: Recovery | None = None,
         max_calibration_age_s: float | None = None,
+        binding: BindingPolicy | None = None,
         name: str = "",
         bundle: Bundle | None = None,
     ) -> RuntimeJob:
@@ -103,6 +105,7 @@ class RuntimeProvider:
             recovery: Decisions for going on after an interruption.
             max_calibration_age_s: A device that reported its calibration longer ago is asked again
                 before a circuit is bound.
+            binding: When a placement is given up for a newer calibration's.
             bundle: The class already packed.
 
         Raises:
@@ -122,6 +125,7 @@ class RuntimeProvider:
             noise_model=noise_model,
             recovery=recovery,
             max_calibration_age_s=max_calibration_age_s,
+            binding=binding,
         )
         names = [option.name for option in execution.options]
         job = WorkloadJob(
@@ -149,6 +153,7 @@ class RuntimeProvider:
         noise_model: Any = None,
         recovery: Recovery | None = None,
         max_calibration_age_s: float | None = None,
+        binding: BindingPolicy | None = None,
         name: str = "",
     ) -> RuntimeJob:
         """Submit circuits; `qcpaas.circuit_items.circuit_items` says what they may look like.
@@ -158,6 +163,7 @@ class RuntimeProvider:
             recovery: Decisions for going on after an interruption.
             max_calibration_age_s: A device that reported its calibration longer ago is asked again
                 before a circuit is bound.
+            binding: When a placement is given up for a newer calibration's.
 
         Raises:
             InputError: The job cannot run as asked; nothing was spent.
@@ -178,6 +184,7 @@ class RuntimeProvider:
             gate_for_gate=gate_for_gate,
             recovery=recovery,
             max_calibration_age_s=max_calibration_age_s,
+            binding=binding,
         )
         first = items[0].circuit.name or "circuit"
         label = first if len(items) == 1 else f"{first} and {len(items) - 1} more"
@@ -302,6 +309,7 @@ def _settings(
     gate_for_gate: bool,
     recovery: Recovery | None,
     max_calibration_age_s: float | None,
+    binding: BindingPolicy | None,
 ) -> ExecutionSettings:
     asked: dict[str, Any] = {
         "backend": backend,
@@ -312,6 +320,7 @@ def _settings(
         "noise_model": _noise_model(noise_model),
         "recovery": recovery or Recovery(),
         "max_calibration_age_s": max_calibration_age_s,
+        "binding": binding or BindingPolicy(),
     }
     if seed is not None:
         asked["seed"] = seed

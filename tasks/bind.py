@@ -1,44 +1,62 @@
-"""Stage 3: place each template by the newest calibration, as late as possible."""
+"""Stage 3: place each circuit by the newest calibration, as late as possible."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from calibration.binding import bind_experiment, bind_in_place, bind_template
-from qcpaas.errors import CircuitError
+from calibration.binding import Bound, bind_experiment, bind_in_place
+from calibration.portfolio import Portfolio
+from qcpaas.binding import BindingPolicy
+from qcpaas.errors import CalibrationError, CircuitError
 from qcpaas.execution import Experiment
 from qcpaas.manifest import CalibrationUse
 from store.snapshot import Snapshot
 from tasks.device import Device
-from tasks.transpile import Portfolios
+from tasks.transpile import Portfolios, transpile_around
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A bound experiment, and the routings that it was chosen from.
+
+    Attributes:
+        portfolio: ``None`` where the circuit runs as given.
+    """
+
+    experiment: Experiment
+    portfolio: Portfolio | None
 
 
 def bind_experiments(
-    experiments: Sequence[Experiment], portfolios: Portfolios, device: Device
-) -> tuple[Experiment, ...]:
+    experiments: Sequence[Experiment],
+    portfolios: Portfolios,
+    device: Device,
+    policy: BindingPolicy,
+    before: Sequence[Placed] = (),
+) -> tuple[Placed, ...]:
     """Experiments on physical qubits, parameters symbolic, observables carried along.
 
     Where a device takes circuits as given, they stay as they are.
+
+    Args:
+        before: How the same experiments are bound so far; a place is given up only for a better
+            one, by the policy's measure.
 
     Raises:
         CalibrationError: No placement avoids what is out of order.
     """
     if not device.capabilities.compiles:
-        return tuple(experiments)
+        return tuple(Placed(experiment, None) for experiment in experiments)
     snapshot = device.snapshot()
-    bound = []
-    for experiment, portfolio in zip(experiments, portfolios, strict=True):
-        if portfolio is None:
-            bound.append(_bind_as_given(experiment, device, snapshot))
-            continue
-        template = portfolio.templates[0]
-        circuit, binding = bind_template(
-            template, snapshot, device.capabilities.basis_gates, device.placer
-        )
-        bound.append(bind_experiment(experiment, template, circuit, binding))
-    return tuple(bound)
+    held = before or (None,) * len(experiments)
+    return tuple(
+        Placed(_bind_as_given(experiment, device, snapshot), None)
+        if portfolio is None
+        else _bind(experiment, portfolio, device, policy, snapshot=snapshot, before=earlier)
+        for experiment, portfolio, earlier in zip(experiments, portfolios, held, strict=True)
+    )
 
 
 def calibration_uses(
@@ -60,8 +78,35 @@ def calibration_uses(
             physical_qubits=binding.physical_qubits,
             log_fidelity=binding.log_fidelity,
             reason=binding.reason,
+            compiled_snapshot_id=binding.compiled_snapshot_id,
         )
     return tuple(uses.values())
+
+
+def _bind(
+    experiment: Experiment,
+    portfolio: Portfolio,
+    device: Device,
+    policy: BindingPolicy,
+    *,
+    snapshot: Snapshot,
+    before: Placed | None,
+) -> Placed:
+    incumbent = None if before is None else before.experiment.binding
+    held = None if incumbent is None else incumbent.physical_qubits
+
+    def bound(routings: Portfolio) -> Bound:
+        corrections = device.corrections(policy)
+        return device.binder.bind(routings, snapshot, corrections, held, policy.min_gain)
+
+    try:
+        found, used = bound(portfolio), portfolio
+    except CalibrationError:
+        # Routed without regard to what is out of order; compiled around that, it may still fit.
+        used = transpile_around(experiment.circuit, device, snapshot)
+        held = None
+        found = bound(used)
+    return Placed(bind_experiment(experiment, found), used)
 
 
 def _bind_as_given(experiment: Experiment, device: Device, snapshot: Snapshot) -> Experiment:

@@ -10,14 +10,14 @@ import hashlib
 import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
 from qcpaas.errors import ReplayDiverged
-from qcpaas.execution import Experiment, Outcome
+from qcpaas.execution import Experiment, Outcome, Plan
 from qcpaas.schemas import OptionSpec
 from store.ledger import Ledger, RecordedCall
 from store.records import decode_asked, decode_outcomes, encode_asked
@@ -52,6 +52,10 @@ class Request:
                 digest.update(observable_bytes(observable))
             digest.update(b"counts" if experiment.observables is None else b"values")
         return digest.hexdigest()
+
+    def again(self) -> Request:
+        """The same, made once more because the calibration moved while it ran."""
+        return replace(self, options=f"{self.options} (again)")
 
     def encoded(self) -> bytes:
         """For the ledger: what reports and partial results show of it."""
@@ -93,6 +97,7 @@ class Call:
         begun: Whether the ledger knows it: an earlier process, or an earlier try, has begun it.
         outcomes: The recorded answer.
         plan_key: Of the plan that was sent for it, where it is recorded.
+        plan: What this process has sent for it.
     """
 
     index: int
@@ -101,6 +106,7 @@ class Call:
     begun: bool = False
     outcomes: tuple[Outcome, ...] | None = None
     plan_key: str = ""
+    plan: Plan | None = None
 
     def seed(self, root: int, part: int) -> int:
         """A simulator's seed: it follows from the job's seed and what is asked, nothing else."""
@@ -168,6 +174,15 @@ class Calls:
             if recorded.done:
                 call.outcomes = decode_outcomes(self._answer(recorded.index))
             return call
+
+    def recorded(self, request: Request) -> bool:
+        """Whether an earlier process made this call next."""
+        with self._lock:
+            if not self.replaying:
+                return False
+            if self._concurrent:
+                return bool(self._left.get(request.key))
+            return self._recorded[self._first].key == request.key
 
     def skip_to(self, position: int) -> None:
         """Go on after the calls before a position; they are not made again."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +14,11 @@ from qiskit.transpiler import Target
 from adapters.contract import Capabilities, DeviceAdapter
 from adapters.registry import list_devices, open_device
 from adapters.target import build_target
+from calibration.binding import Binder
+from calibration.elements import NO_CORRECTIONS, Corrections
+from calibration.embedding import Embeddings
 from calibration.placement import Placer
+from qcpaas.binding import BindingPolicy
 from qcpaas.errors import AdapterError, PlatformUnavailable
 from store.calibrations import Calibrations
 from store.compiled import CompiledCache
@@ -20,7 +26,9 @@ from store.database import Store
 from store.devices import Devices
 from store.snapshot import Snapshot
 from tasks.calibrate import is_too_old, shared_pull
+from tasks.learnt import DeviceFeedback
 
+KEPT_SNAPSHOTS = 8
 CHECK_EVERY_S = 5.0  # how often a loop asks the store for a newer snapshot
 
 log = logging.getLogger(__name__)
@@ -43,12 +51,16 @@ class Device:
     capabilities: Capabilities = field(init=False)
     _newest: Snapshot | None = field(init=False, default=None)
     _checked_at: float = field(init=False, default=float("-inf"))
+    _earlier: OrderedDict[str, Snapshot] = field(init=False, default_factory=OrderedDict)
+    _learnt: Corrections = field(init=False, default=NO_CORRECTIONS)
+    _learnt_at: float = field(init=False, default=float("-inf"))
     _target: tuple[str, Target] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.capabilities = self.adapter.capabilities()
         self.compiled = CompiledCache(self.store)
-        self.placer = Placer()
+        self.feedback = DeviceFeedback(self.name, self.store)
+        self.binder = Binder(self.capabilities.basis_gates, Placer(Embeddings()))
 
     @classmethod
     def open(
@@ -84,8 +96,24 @@ class Device:
             self._checked_at = now
         return self._newest
 
+    def newest(self) -> Snapshot:
+        """`snapshot`, asked of the store at once."""
+        self._checked_at = float("-inf")
+        return self.snapshot()
+
+    def corrections(self, policy: BindingPolicy) -> Corrections:
+        """What observed fidelities say about the newest calibration; nothing where not wanted."""
+        if not policy.learn or self.pinned is not None or not self.capabilities.compiles:
+            return NO_CORRECTIONS
+        now = time.monotonic()
+        if now - self._learnt_at > CHECK_EVERY_S:
+            with suppress(PlatformUnavailable):
+                self._learnt = self.feedback.corrections(self.snapshot())
+            self._learnt_at = now
+        return self._learnt
+
     def snapshot_named(self, snapshot_id: str) -> Snapshot:
-        """The snapshot that a circuit was bound with, though a newer one may have come since.
+        """The snapshot that a circuit was bound with, though newer ones may have come since.
 
         Raises:
             UnknownSnapshot: The store has no such snapshot.
@@ -93,7 +121,11 @@ class Device:
         held = self.pinned or self._newest
         if held is not None and held.content_id == snapshot_id:
             return held
-        return Calibrations(self.store).get(snapshot_id)
+        if snapshot_id not in self._earlier:
+            self._earlier[snapshot_id] = Calibrations(self.store).get(snapshot_id)
+            while len(self._earlier) > KEPT_SNAPSHOTS:
+                self._earlier.popitem(last=False)
+        return self._earlier[snapshot_id]
 
     def target(self, snapshot: Snapshot) -> Target:
         """The compiler's view of the device under a snapshot."""

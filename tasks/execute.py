@@ -25,6 +25,7 @@ from tasks.journal import Journal
 from tasks.patience import Patience
 from tasks.scope import SessionScope
 from tasks.submissions import Answered, Part, Sent, Submissions
+from tasks.watch import Watch
 
 Placement = tuple[str, tuple[int, ...]]
 
@@ -37,6 +38,9 @@ class JournalledDevice(DeviceBackend):
     Args:
         settings: Gives the seed, the noise model, and the decisions for going on.
         sessions: Submit in the device's sessions, where it has them.
+
+    Attributes:
+        watch: Compares bindings with the newest calibration.
     """
 
     def __init__(
@@ -57,7 +61,10 @@ class JournalledDevice(DeviceBackend):
         self.patience = patience
         self.calls = Calls(ledger, patience, settings.recovery.divergence)
         self.scope = SessionScope(device.adapter, sessions, patience.through(ledger.last_session))
-        self._submissions = Submissions(self, ledger, self.scope, patience, settings.recovery)
+        self.watch = Watch(device, journal, settings.binding, always=not sessions)
+        self._submissions = Submissions(
+            self, ledger, self.scope, patience, settings.recovery, self.watch.newest_id
+        )
         self._placements: dict[str, dict[Placement, int]] = {}
 
     def execute(self, experiments: Sequence[Experiment]) -> tuple[Counts, ...]:
@@ -105,7 +112,7 @@ class JournalledDevice(DeviceBackend):
             for number, start in enumerate(starts)
         ]
         self.patience.through(self.journal.keep_circuits)
-        call.begun = True
+        call.begun, call.plan = True, plan
         answers = self._send_all(parts, before)
         return tuple(counts for answer in answers for counts in answer.counts)
 
@@ -113,6 +120,11 @@ class JournalledDevice(DeviceBackend):
         """Keep a call's answer; an interrupted run is given it again."""
         self.ledger.finished(call.index, encode_outcomes(tuple(outcomes)))
         self.journal.passed()
+
+    def made_again(self, call: Call) -> Call | None:
+        """The call that an earlier process made in this one's place; ``None`` where it did not."""
+        again = call.request.again()
+        return self.calls.next(again) if self.calls.recorded(again) else None
 
     def recorded_plan(self, call: Call) -> Plan | None:
         """The plan that was sent for a call which an earlier process began."""

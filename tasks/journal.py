@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from qcpaas.binding import CalibrationChange
 from qcpaas.circuits import circuit_key, to_payload
 from qcpaas.execution import Binding, Experiment, Outcome
 from qcpaas.manifest import CalibrationUse, Diagnostic, Manifest
@@ -19,6 +20,7 @@ from store.ledger import Ledger
 from store.results import Results
 
 KEPT_EVERY_S = 2.0
+KEPT_CHANGES = 200
 VERSIONED = ("qcpaas", "qiskit", "qiskit-aer", "qiskit-ibm-runtime", "numpy", "scipy", "prefect")
 
 
@@ -31,6 +33,7 @@ class Pages(Wire):
     estimate: Estimate | None
     spent_qpu_s: float
     count: int
+    changes: tuple[CalibrationChange, ...] = ()
 
 
 @dataclass(eq=False)
@@ -46,6 +49,7 @@ class Journal:
     stage_seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     calibrations: list[CalibrationUse] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    changes: list[CalibrationChange] = field(default_factory=list)
     estimate: Estimate | None = None
     spent_qpu_s: float = 0.0
     count: int = 0
@@ -60,6 +64,7 @@ class Journal:
             self.stage_seconds.update(pages.stage_seconds)
             self.calibrations = list(pages.calibrations)
             self.diagnostics = list(pages.diagnostics)
+            self.changes = list(pages.changes)
             self.estimate = pages.estimate
             self.spent_qpu_s, self.count = pages.spent_qpu_s, pages.count
 
@@ -94,6 +99,14 @@ class Journal:
         if new:
             self.calibrations.extend(new)
             self.keep()  # with the next intent: executions name them by their place
+
+    def changed(self, change: CalibrationChange) -> None:
+        """Remember a calibration that moved, once for each pair of snapshots; the newest stay."""
+        alike = {"call": change.call, "noticed_at": change.noticed_at}
+        if any(change == known.model_copy(update=alike) for known in self.changes):
+            return
+        self.changes = [*self.changes, change][-KEPT_CHANGES:]
+        self.keep()
 
     def calibration_index(self, binding: Binding | None) -> int | None:
         """Where a placement stands among the calibrations."""
@@ -147,6 +160,7 @@ class Journal:
             estimate=self.estimate,
             spent_qpu_s=self.spent_qpu_s,
             count=self.count,
+            changes=tuple(self.changes),
         )
         self.ledger.keep_journal(pages.model_dump_json())
 
@@ -158,6 +172,7 @@ class Journal:
             job=job,
             execution_count=self.count,
             calibrations=tuple(self.calibrations),
+            changes=tuple(self.changes),
             diagnostics=tuple(self.diagnostics),
             versions=versions(),
             stage_seconds=dict(self.stage_seconds),

@@ -21,7 +21,7 @@ from qcpaas.circuits import circuit_key
 from qcpaas.execution import Counts, ExecutionBackend, Experiment, Level, Outcome, Plan
 from qcpaas.schemas import OptionSpec
 from tasks.batch import check_experiment
-from tasks.bind import bind_experiments, calibration_uses
+from tasks.bind import Placed, bind_experiments, calibration_uses
 from tasks.calls import Call, Request, observable_bytes, options_text
 from tasks.estimate import PlanCost
 from tasks.execute import JournalledDevice
@@ -36,13 +36,13 @@ class Prepared:
 
     Attributes:
         checked: The caller's experiments as they can run.
-        bound: The same on physical qubits.
+        placed: The same on physical qubits.
         plan: What to submit; made anew at every call where an option draws fresh circuits.
         plan_key: Its content, where it serves many calls.
     """
 
     checked: tuple[Experiment, ...]
-    bound: tuple[Experiment, ...]
+    placed: tuple[Placed, ...]
     plan: Plan
     keys: tuple[str, ...]
     cost: PlanCost
@@ -54,7 +54,8 @@ class Session(ExecutionBackend):
     """An execution backend for abstract circuits, on one device under one stack of options.
 
     A call with circuits seen before costs their content hash, a look-up and a binding of
-    parameters. The placement is reconsidered when the store has a newer calibration.
+    parameters. Once the store has a newer calibration the placement is looked at again, and moves
+    where the job's binding policy says so.
     """
 
     device: JournalledDevice
@@ -63,23 +64,20 @@ class Session(ExecutionBackend):
     _stacks: dict[Level, ExecutionBackend] = field(default_factory=dict)
 
     def run(self, experiments: Sequence[Experiment]) -> tuple[Outcome, ...]:
-        device, journal = self.device, self.device.journal
+        device = self.device
         keys = tuple(circuit_key(experiment.circuit) for experiment in experiments)
         call = device.calls.next(Request(experiments, keys, self._options_text))
         if call.outcomes is not None:
+            device.made_again(call)  # the answer is that call's
             return call.outcomes
         for experiment in experiments:
             check_points(experiment)
-        prepared = device.patience.through(lambda: self._prepared_for(call))
-        plan = prepared.plan.at(experiments)
-        journal.expect(prepared.cost.at(plan.experiments))
-        with journal.stage("execute"):
-            counts = device.perform(
-                call, prepared.plan, plan.experiments, prepared.keys, prepared.plan_key
-            )
-        with journal.stage("mitigate"):
-            outcomes = self.combine(plan, counts)
-        journal.diagnosed(outcomes)
+        prepared, outcomes = self._carried_out(call)
+        again = device.made_again(call)
+        if again is None and device.watch.after_execution(prepared.placed, call.index):
+            again = device.calls.next(call.request.again())
+        if again is not None:
+            outcomes = self._made_again(again)
         device.finish(call, outcomes)
         return outcomes
 
@@ -117,17 +115,42 @@ class Session(ExecutionBackend):
             InputError: The device cannot run what is asked.
         """
         keys = circuit_keys or [circuit_key(experiment.circuit) for experiment in experiments]
-        key = (self._snapshot_id(), *map(_structure, keys, experiments))
+        key = tuple(map(_structure, keys, experiments))
         prepared = self._prepared.get(key)
-        if prepared is None:
-            prepared = self._prepared[key] = self._prepare(experiments, key)
+        if prepared is None or self.device.watch.before_submission(
+            prepared.placed, self.device.calls.position
+        ):
+            prepared = self._prepared[key] = self._prepare(experiments, key, prepared)
             if len(self._prepared) > KEPT_PLANS:
                 self._prepared.popitem(last=False)
-        else:
-            self._prepared.move_to_end(key)
-            if not self._reusable(experiments):
-                prepared = self._planned(prepared.checked, prepared.bound)
+        elif not self._reusable(experiments):
+            prepared = self._planned(prepared.checked, prepared.placed)
+        self._prepared.move_to_end(key)
         return prepared
+
+    def _carried_out(self, call: Call) -> tuple[Prepared, tuple[Outcome, ...]]:
+        """Prepare, submit and combine a call."""
+        device, journal, experiments = self.device, self.device.journal, call.request.experiments
+        prepared = device.patience.through(lambda: self._prepared_for(call))
+        plan = prepared.plan.at(experiments)
+        journal.expect(prepared.cost.at(plan.experiments))
+        with journal.stage("execute"):
+            counts = device.perform(
+                call, prepared.plan, plan.experiments, prepared.keys, prepared.plan_key
+            )
+        with journal.stage("mitigate"):
+            outcomes = self.combine(plan, counts)
+        journal.diagnosed(outcomes)
+        return prepared, outcomes
+
+    def _made_again(self, call: Call) -> tuple[Outcome, ...]:
+        """A call in the place of one during which the calibration moved."""
+        if call.outcomes is not None:
+            return call.outcomes
+        prepared, outcomes = self._carried_out(call)
+        self.device.watch.after_execution(prepared.placed, call.index, again=False)
+        self.device.finish(call, outcomes)
+        return outcomes
 
     def _prepared_for(self, call: Call) -> Prepared:
         """What an earlier process has sent for the call, where it was interrupted; else anew."""
@@ -139,35 +162,46 @@ class Session(ExecutionBackend):
         keys = self.device.journal.keys(plan.experiments)
         return Prepared((), (), plan, keys, cost, call.plan_key)
 
-    def _prepare(self, experiments: Sequence[Experiment], key: tuple[object, ...]) -> Prepared:
+    def _prepare(
+        self,
+        experiments: Sequence[Experiment],
+        key: tuple[object, ...],
+        before: Prepared | None = None,
+    ) -> Prepared:
         journal, device = self.device.journal, self.device.device
+        settings = self.device.settings
         checked = tuple(check_experiment(experiment, device) for experiment in experiments)
         with journal.stage("transpile"):
-            portfolios = transpile_experiments(checked, device, self.device.settings)
+            portfolios = transpile_experiments(checked, device, settings)
         with journal.stage("bind"):
-            bound = bind_experiments(checked, portfolios, device)
+            held = before.placed if before is not None else ()
+            placed = bind_experiments(checked, portfolios, device, settings.binding, held)
+            bound = [each.experiment for each in placed]
             journal.placed(calibration_uses(bound, device))
         reusable = self._reusable(experiments)
-        return self._planned(checked, bound, self._plan_key(key) if reusable else "")
+        return self._planned(checked, placed, self._plan_key(key, bound) if reusable else "")
 
     def _planned(
-        self, checked: tuple[Experiment, ...], bound: tuple[Experiment, ...], plan_key: str = ""
+        self, checked: tuple[Experiment, ...], placed: tuple[Placed, ...], plan_key: str = ""
     ) -> Prepared:
         journal = self.device.journal
+        bound = [each.experiment for each in placed]
         with journal.stage("plan"):
             stacks = [self.stack(experiment.level) for experiment in bound]
             plan = plan_together(stacks, bound, sources=checked)
             self.device.check(plan.experiments)
         with journal.stage("estimate"):
             cost = PlanCost.of(plan.experiments, self.device.device)
-        return Prepared(checked, bound, plan, journal.keys(plan.experiments), cost, plan_key)
+        return Prepared(checked, placed, plan, journal.keys(plan.experiments), cost, plan_key)
 
     @cached_property
     def _options_text(self) -> str:
         return options_text(self.options)
 
-    def _plan_key(self, structure: tuple[object, ...]) -> str:
-        text = repr((self._options_text, structure)).encode()
+    def _plan_key(self, structure: tuple[object, ...], bound: Sequence[Experiment]) -> str:
+        bindings = [experiment.binding for experiment in bound]
+        places = [(b.snapshot_id, b.routing, b.physical_qubits) for b in bindings if b is not None]
+        text = repr((self._options_text, structure, places)).encode()
         return hashlib.blake2b(text, digest_size=16).hexdigest()
 
     def _reusable(self, experiments: Sequence[Experiment]) -> bool:
@@ -176,10 +210,6 @@ class Session(ExecutionBackend):
             for level in {experiment.level for experiment in experiments}
             for option in options_of(self.stack(level))
         )
-
-    def _snapshot_id(self) -> str:
-        device = self.device.device
-        return device.snapshot().content_id if device.capabilities.compiles else ""
 
 
 def _structure(key: str, experiment: Experiment) -> tuple[object, ...]:

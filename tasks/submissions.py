@@ -7,6 +7,7 @@ stood: its answer is read, its device job awaited, or looked for by its token.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -80,6 +81,7 @@ class Submissions:
 
     Attributes:
         patience: Waits through outages of the device and of the store.
+        calibration: Names the device's calibration in force.
     """
 
     device: DeviceBackend
@@ -87,6 +89,7 @@ class Submissions:
     scope: SessionScope
     patience: Patience
     recovery: Recovery
+    calibration: Callable[[], str | None] = lambda: None
 
     def __post_init__(self) -> None:
         self.adapter = self.device.adapter
@@ -140,7 +143,9 @@ class Submissions:
             else:
                 seconds = (datetime.now(UTC) - sent.intent.submitted_at).total_seconds()
                 answer = encode_answer(result.counts)
-                self.ledger.answered(sent.intent.token, answer, seconds, result.qpu_s)
+                self.ledger.answered(
+                    sent.intent.token, answer, seconds, result.qpu_s, self.calibration()
+                )
                 return Answered(sent.part, result.counts, result.qpu_s)
 
     def _send(self, part: Part, attempt: int) -> Sent:

@@ -10,9 +10,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from qcpaas.binding import CalibrationChange
 from qcpaas.manifest import Manifest
 from qcpaas.schemas import CircuitJob, Observable
 
+_SHOWN_PLACEMENTS = 3
 _SHOWN_OUTCOMES = 16
 _ERROR_SUFFIXES = ("_std_error", "_error")
 
@@ -102,7 +104,9 @@ def summary(job_id: str, manifest: Manifest) -> Table:
         "job": job_id + (f", repeats {manifest.job.repeats}" if manifest.job.repeats else ""),
         "device": execution.backend,
         "options": options,
-        "calibration": "; ".join(dict.fromkeys(_calibrations(manifest))),
+        "calibration": _newest(list(dict.fromkeys(_calibrations(manifest)))),
+        "placed there": _newest(list(dict.fromkeys(u.reason for u in manifest.calibrations))),
+        "calibration moved": _newest([_moved(change) for change in manifest.changes]),
         "shots": "exact" if execution.exact else str(execution.shots),
         "seed": str(execution.seed),
         "executions": str(manifest.execution_count),
@@ -120,6 +124,17 @@ def _calibrations(manifest: Manifest) -> Iterator[str]:
     for use in manifest.calibrations:
         qubits = ", ".join(map(str, use.physical_qubits))
         yield f"{use.snapshot_id[:12]}, {age(use.age_s)} old, qubits {qubits}"
+
+
+def _moved(change: CalibrationChange) -> str:
+    return f"{change.when} of call {change.call}: {change.reason} ({change.done})"
+
+
+def _newest(texts: list[str]) -> str:
+    """The last few; a long loop has many."""
+    left = len(texts) - _SHOWN_PLACEMENTS
+    shown = "\n".join(texts[-_SHOWN_PLACEMENTS:])
+    return f"{shown}\nand {left} before" if left > 0 else shown
 
 
 def _qpu_time(manifest: Manifest) -> str:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
+from qcpaas.binding import BindingPolicy
 from qcpaas.cli import tables
 from qcpaas.cli.connection import AsJson, Remote, connect
 from qcpaas.cli.live import follow
@@ -76,6 +78,14 @@ def run(
             help="Ask the device for its calibration again where it answered longer ago.",
         ),
     ] = None,
+    binding: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="When a newer calibration moves a circuit: stale=rebind|flag|fail, "
+            "after=record|retry, max_element_change, min_gain, decouple, learn, echo_rate.",
+        ),
+    ] = None,
     detach: Detach = False,
     as_json: AsJson = False,
     remote: Remote = None,
@@ -89,6 +99,7 @@ def run(
         "gate_for_gate": gate_for_gate,
         "recovery": decisions(resubmit, None, None),
         "max_calibration_age_s": max_calibration_age,
+        "binding": _binding(binding or []),
     }
     if class_name is not None or path.suffix == ".py":
         if observables or parameters:
@@ -135,6 +146,22 @@ def _run_workload(
     return provider.run(worker_class, inputs, bundle=bundle, **execution)
 
 
+def _binding(texts: list[str]) -> BindingPolicy:
+    """A policy from ``key=value`` texts.
+
+    Raises:
+        InputError: A key or a value that the policy does not have.
+    """
+    given = _read_inputs(texts, "--binding")
+    try:
+        return BindingPolicy.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        known = ", ".join(BindingPolicy.model_fields)
+        raise InputError(f"--binding {name}: {first['msg']}. Its keys: {known}.") from None
+
+
 def _check_is_file(path: Path) -> None:
     if path.is_dir():
         raise InputError(f"{path} is a folder. Name one file in it.")
@@ -164,14 +191,14 @@ def _split(file: str) -> tuple[Path, str | None]:
     return Path(file), None
 
 
-def _read_inputs(texts: Sequence[str]) -> dict[str, Any]:
+def _read_inputs(texts: Sequence[str], option: str = "--input") -> dict[str, Any]:
     inputs: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key.isidentifier():
-            raise InputError(f"--input {text!r} is not of the form key=value.")
+            raise InputError(f"{option} {text!r} is not of the form key=value.")
         if key in inputs:
-            raise InputError(f"--input {key} is given twice.")
+            raise InputError(f"{option} {key} is given twice.")
         try:
             inputs[key] = json.loads(value)
         except json.JSONDecodeError:

@@ -10,6 +10,7 @@ from qcpaas import errors
 
 def test_exported_names_are_these():
     assert sorted(set(qcpaas.__all__) - set(dir(errors))) == [
+        "BindingPolicy",
         "Counts",
         "Distribution",
         "EnrichedExecutionBackend",

@@ -96,10 +96,11 @@ def answered(run, *items, **execution):
     """All stages, every one's output through pickle, as it travels between tasks."""
     asked = job(run, *items, **execution)
     batch = pickle.loads(pickle.dumps(read_batch(asked, run.device)))
-    templates = transpile_experiments(batch.experiments, run.device, asked.execution)
-    bound = bind_experiments(batch.experiments, pickle.loads(pickle.dumps(templates)), run.device)
-    run.journal.placed(calibration_uses(bound, run.device))
-    plan = plan_batch(batch, pickle.loads(pickle.dumps(bound)), run.backend)
+    portfolios = transpile_experiments(batch.experiments, run.device, asked.execution)
+    portfolios = pickle.loads(pickle.dumps(portfolios))
+    placed = bind_experiments(batch.experiments, portfolios, run.device, asked.execution.binding)
+    plan = plan_batch(batch, pickle.loads(pickle.dumps(placed)), run.backend)
+    run.journal.placed(calibration_uses(plan.experiments, run.device))
     counts = run.backend.execute(plan.experiments)
     outcomes = mitigate_outcomes(
         batch, pickle.loads(pickle.dumps(plan)), pickle.loads(pickle.dumps(counts)), run.backend

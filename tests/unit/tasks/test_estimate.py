@@ -11,8 +11,9 @@ from tasks.transpile import transpile_experiments
 
 
 def bound(run, *experiments):
-    templates = transpile_experiments(experiments, run.device, run.job.execution)
-    return bind_experiments(experiments, templates, run.device)
+    portfolios = transpile_experiments(experiments, run.device, run.job.execution)
+    placed = bind_experiments(experiments, portfolios, run.device, run.job.execution.binding)
+    return [each.experiment for each in placed]
 
 
 def ghz(measure=True):
