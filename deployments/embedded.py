@@ -17,6 +17,7 @@ from deployments.job_thread import DRAIN_S, JobThread, send_what_is_queued
 from deployments.living_jobs import LivingJobs
 from deployments.prefect_server import prefect_environment, start_server
 from deployments.processes import Processes, free_port
+from qcpaas.binding import FeedbackReport
 from qcpaas.calibration import (
     CalibrationReport,
     CalibrationRun,
@@ -232,6 +233,23 @@ class EmbeddedTransport:
     def calibration_run(self, run_id: str) -> CalibrationRun:
         self._start_server()
         return self._calibrations.run(run_id)
+
+    def feedback(self, device: str) -> FeedbackReport:
+        from tasks.feedback import feedback_report
+
+        return feedback_report(self._store, device)
+
+    def observe_fidelity(
+        self, job_id: str, fidelity: float, std_error: float, device: str | None = None
+    ) -> FeedbackReport:
+        from tasks.feedback import observe_fidelity
+
+        return observe_fidelity(self._store, job_id, fidelity, std_error, device)
+
+    def reset_feedback(self, device: str) -> FeedbackReport:
+        from tasks.feedback import reset_feedback
+
+        return reset_feedback(self._store, device)
 
     def address(self, job_id: str) -> str | None:
         record = self._jobs.get(job_id)

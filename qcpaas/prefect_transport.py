@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
 
+from qcpaas.binding import FeedbackReport
 from qcpaas.calibration import (
     CalibrationReport,
     CalibrationRun,
@@ -36,6 +37,7 @@ from qcpaas.errors import (
 from qcpaas.manifest import JobResult
 from qcpaas.prefect_api import PrefectApi, read_artifact
 from qcpaas.prefect_calibrations import PrefectCalibrations, spelt
+from qcpaas.prefect_feedback import PrefectFeedback
 from qcpaas.reports import rebuild
 from qcpaas.schemas import (
     CircuitJob,
@@ -87,6 +89,7 @@ class PrefectTransport:
     def __init__(self, url: str, token: str | SecretStr | None = None) -> None:
         self._api = PrefectApi(url, token)
         self._calibrations = PrefectCalibrations(self._api)
+        self._feedback = PrefectFeedback(self._api)
 
     def __repr__(self) -> str:
         return f"PrefectTransport({self._api.url!r})"
@@ -250,6 +253,18 @@ class PrefectTransport:
 
     def calibration_run(self, run_id: str) -> CalibrationRun:
         return self._calibrations.run(run_id)
+
+    def feedback(self, device: str) -> FeedbackReport:
+        return self._feedback.ask(device=spelt(device, self.environment().devices))
+
+    def observe_fidelity(
+        self, job_id: str, fidelity: float, std_error: float, device: str | None = None
+    ) -> FeedbackReport:
+        observed = {"job_id": job_id, "fidelity": fidelity, "std_error": std_error}
+        return self._feedback.ask(device=device, observed=observed)
+
+    def reset_feedback(self, device: str) -> FeedbackReport:
+        return self._feedback.ask(device=spelt(device, self.environment().devices), reset=True)
 
     def address(self, job_id: str) -> str | None:
         return f"{self._api.url}/runs/flow-run/{self._run(job_id)['id']}"

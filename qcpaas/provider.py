@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import ValidationError
 
-from qcpaas.binding import BindingPolicy
+from qcpaas.binding import BindingPolicy, FeedbackReport
 from qcpaas.calibration import (
     CalibrationDiff,
     CalibrationReport,
@@ -286,6 +286,32 @@ class RuntimeProvider:
 
     def calibration_run(self, run_id: str) -> CalibrationRun:
         return self._transport.calibration_run(run_id)
+
+    def feedback(self, device: str) -> FeedbackReport:
+        """What observed fidelities say about a device's calibration; `UnknownDevice`."""
+        return self._transport.feedback(device)
+
+    def observe_fidelity(
+        self, job_id: str, fidelity: float, std_error: float, device: str | None = None
+    ) -> FeedbackReport:
+        """Learn from a fidelity that you know of a finished job's circuit.
+
+        Args:
+            fidelity: Above 0 and at most 1, as it was measured, readout errors included.
+            std_error: Of ``fidelity``.
+            device: Where the job is believed to have run; left out, wherever it did.
+
+        Raises:
+            InputError: The figures make no sense, the job ran several circuits, or elsewhere.
+            UnknownJob: The platform has no such job.
+            NotReady: It is unfinished.
+            CalibrationError: It ran without a calibration.
+        """
+        return self._transport.observe_fidelity(job_id, fidelity, std_error, device)
+
+    def reset_feedback(self, device: str) -> FeedbackReport:
+        """Forget what was observed and learnt of a device."""
+        return self._transport.reset_feedback(device)
 
 
 def _transport(url: str | None, token: str | SecretStr | None) -> Transport:

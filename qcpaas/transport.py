@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Protocol
 
+from qcpaas.binding import FeedbackReport
 from qcpaas.calibration import (
     CalibrationReport,
     CalibrationRun,
@@ -119,6 +120,29 @@ class Transport(Protocol):
 
     def calibration_run(self, run_id: str) -> CalibrationRun:
         """How it goes; `UnknownJob` where the platform has no such run."""
+        ...
+
+    def feedback(self, device: str) -> FeedbackReport:
+        """What observed fidelities say about a device's calibration."""
+        ...
+
+    def observe_fidelity(
+        self, job_id: str, fidelity: float, std_error: float, device: str | None = None
+    ) -> FeedbackReport:
+        """Learn from a fidelity that a user knows of a finished job's circuit.
+
+        Args:
+            device: Where the job is believed to have run; left out, wherever it did.
+
+        Raises:
+            InputError: The figures make no sense, the job ran several circuits, or elsewhere.
+            NotReady: It is unfinished.
+            CalibrationError: It ran without a calibration.
+        """
+        ...
+
+    def reset_feedback(self, device: str) -> FeedbackReport:
+        """Forget what was observed and learnt of a device."""
         ...
 
     def address(self, job_id: str) -> str | None:

@@ -18,7 +18,7 @@ from calibration.placement import Placer
 from calibration.portfolio import Portfolio
 from calibration.template import Template
 from pipeline.echo import Elsewhere
-from qcpaas.binding import Observation
+from qcpaas.binding import FeedbackReport, Observation
 from qcpaas.circuit_key import circuit_key
 from qcpaas.circuits import from_payload
 from qcpaas.errors import CalibrationError, InputError
@@ -28,6 +28,7 @@ from qcpaas.schemas import CircuitJob, CircuitPayload
 from store.database import Store
 from store.results import Results
 from store.snapshot import Snapshot
+from tasks.calibration_reports import device_name
 from tasks.device import Device
 from tasks.learnt import DeviceFeedback, Lesson
 
@@ -63,9 +64,21 @@ def learn_from(
     return DeviceFeedback(device.name, device.store).learn(lessons)
 
 
+def feedback_report(store: Store, device: str) -> FeedbackReport:
+    """What was learnt of a device; raises `UnknownDevice`."""
+    return DeviceFeedback(device_name(store, device), store).report()
+
+
+def reset_feedback(store: Store, device: str) -> FeedbackReport:
+    """Forget what was learnt of a device; raises `UnknownDevice`."""
+    feedback = DeviceFeedback(device_name(store, device), store)
+    feedback.reset()
+    return feedback.report()
+
+
 def observe_fidelity(
-    store: Store, job_id: str, fidelity: float, std_error: float
-) -> tuple[Observation, ...]:
+    store: Store, job_id: str, fidelity: float, std_error: float, device: str | None = None
+) -> FeedbackReport:
     """Learn from a fidelity that a user knows of a finished job's circuit.
 
     It stands beside what the circuit as executed was calibrated to lose, readout included. A
@@ -74,9 +87,13 @@ def observe_fidelity(
     Args:
         fidelity: Of the answer, above 0 and at most 1.
         std_error: Of ``fidelity``.
+        device: Where the job is believed to have run; left out, wherever it did.
+
+    Returns:
+        What is known of the device then.
 
     Raises:
-        InputError: The figures make no sense, or the job ran several circuits.
+        InputError: The figures make no sense, the job ran several circuits, or elsewhere.
         UnknownJob: The platform has no such job.
         NotReady: It is unfinished.
         CalibrationError: It ran on a device without calibration, or nothing can be learnt.
@@ -84,24 +101,28 @@ def observe_fidelity(
     _check_fidelity(fidelity, std_error)
     manifest = Results(store).load(job_id).manifest
     ran = _bound_circuits(job_id, manifest)
-    device = Device.open(ran[0][1].device, store)
+    where = Device.open(ran[0][1].device, store)
+    if device is not None and device_name(store, device) != where.name:
+        raise InputError(f"job {job_id} ran on {where.name}, not on {device}.")
     losses: dict[Element, float] = {}
     for payload, use in ran:
-        snapshot = device.snapshot_named(use.snapshot_id)
+        snapshot = where.snapshot_named(use.snapshot_id)
         one = expected_losses(from_payload(payload), use.physical_qubits, snapshot)
         for element, nats in one.items():
             losses[element] = losses.get(element, 0.0) + nats / len(ran)
     lesson = lesson_of(
-        device,
+        where,
         job_id,
         losses,
-        device.snapshot_named(ran[-1][1].snapshot_id),
+        where.snapshot_named(ran[-1][1].snapshot_id),
         log_fidelity=math.log(fidelity),
         std_error=std_error / fidelity,
         source=USER,
         of=job_id,
     )
-    return DeviceFeedback(device.name, store).learn([lesson])
+    feedback = DeviceFeedback(where.name, store)
+    feedback.learn([lesson])
+    return feedback.report()
 
 
 def lesson_of(

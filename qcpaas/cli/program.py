@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from qcpaas.cli import calibrating, calibration, inspection, recovery, run
+from qcpaas.cli import calibrating, calibration, feedback, inspection, recovery, run
 from qcpaas.cli.connection import REMEMBERED
 from qcpaas.errors import JobFailed, QCPaaSError
 from qcpaas.reports import rebuild, report_error
@@ -108,3 +108,4 @@ app.command("devices")(inspection.devices)
 app.command("options")(inspection.options)
 app.command("calibration")(calibration.calibration)
 app.command("calibrate")(calibrating.calibrate)
+app.command("feedback")(feedback.feedback)
