@@ -25,7 +25,7 @@ from store.snapshot import Snapshot
 KEPT_BOUND = 256
 ROUNDING = 1e-9  # nats: sums of the same numbers in another order
 
-Question = tuple[Portfolio, str, int, tuple[int, ...] | None, float]
+Question = tuple[object, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,9 @@ class Binder:
         Raises:
             CalibrationError: No placement avoids what is out of order.
         """
-        question = (portfolio, snapshot.content_id, corrections.version, incumbent, min_gain)
+        # Not by the portfolio itself: with a note added it is another with the same templates.
+        circuit = (portfolio.templates, portfolio.snapshot_id, portfolio.note)
+        question = (*circuit, snapshot.content_id, corrections.version, incumbent, min_gain)
         known = self._answers.get(question)
         if known is not None and known[0].log_factors == corrections.log_factors:
             self._answers.move_to_end(question)
@@ -160,7 +162,7 @@ class Binder:
             basis_gates=self.basis_gates,
             log_fidelity=self.placer.value(placed, physical, snapshot, corrections),
             duration_s=workload.duration_s + (0.0 if reads else measurement_s(snapshot, physical)),
-            reason="; ".join(filter(None, (choice.reason, getattr(portfolio, "note", "")))),
+            reason="; ".join(filter(None, (choice.reason, portfolio.note))),
         )
         return Bound(placed.circuit, template, binding)
 
