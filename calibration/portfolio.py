@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import qiskit
 import rustworkx as rx
 from qiskit import QuantumCircuit
-from qiskit.transpiler import Target, generate_preset_pass_manager
+from qiskit.transpiler import StagedPassManager, Target, generate_preset_pass_manager
 from qiskit.transpiler.passes.layout.vf2_layout import VF2LayoutStopReason
 
 from calibration.template import IGNORED, Template, leaves
 from qcpaas.circuits import circuit_key
 from qcpaas.errors import CircuitError
 
-SEEDS = (11, 23, 47, 61, 83, 101, 131, 151)  # routing is a lottery: a ticket each
-KEPT = 8
+SEEDS = tuple(range(11, 27))  # routing is a lottery: a ticket each
+KEPT = 12
 # A routing with more two-qubit gates than this, relative to the shortest, never caught up.
 LONGEST = 1.15
 FORMAT = 1  # of the bytes, and of what is compiled how
@@ -102,21 +102,19 @@ def compile_portfolio(
         CircuitError: The circuit is too wide, or cannot be translated.
     """
     check_fits(circuit, target)
-    routings = []
-    for seed in seeds:
-        routing = route(circuit, target, seed)
-        routings.append(routing.template)
-        if not routing.routed:
-            break
-    return Portfolio(best_few(routings), key, snapshot_id)
+    routing = route(circuit, target, seeds[0])
+    routings = [routing]
+    if routing.moved:
+        routings += [route(circuit, target, seed, lies=False) for seed in seeds[1:]]
+    return Portfolio(best_few([found.template for found in routings]), key, snapshot_id)
 
 
 @dataclass(frozen=True, eq=False)
 class Routing:
-    """A template, and whether swaps were looked for to make it."""
+    """A template, and whether its qubits had to be moved, so that a seed makes a difference."""
 
     template: Template
-    routed: bool
+    moved: bool
 
 
 def route(
@@ -124,32 +122,54 @@ def route(
     target: Target,
     seed: int,
     initial_layout: Sequence[int] | None = None,
+    *,
+    lies: bool = True,
 ) -> Routing:
     """Compile a circuit for a target with one seed.
 
     Args:
         initial_layout: Device qubits where the circuit's qubits lie, in any state, and the other
             qubits too; left out, the circuit starts from zeros where it likes.
+        lies: Whether it may lie on the device without routing; where another seed has found that
+            it does not, that search, which can take seconds, is left out.
 
     Raises:
         CircuitError: It cannot be translated to the device's gates.
     """
-    manager = generate_preset_pass_manager(
-        optimization_level=3,
-        target=target,
-        seed_transpiler=seed,
-        initial_layout=None if initial_layout is None else list(initial_layout),
-        qubits_initially_zero=initial_layout is None,
-    )
+    manager = _pass_manager(target, seed, initial_layout, lies=lies)
     try:
         routed = manager.run(circuit)
     except qiskit.exceptions.QiskitError as error:
         raise CircuitError(
             f"circuit {circuit.name} cannot be compiled for this device: {error.message}"
         ) from error
-    reason = manager.property_set["VF2Layout_stop_reason"]
     ends = routed.layout.final_index_layout() if routed.layout else range(circuit.num_qubits)
-    return Routing(Template.compact(routed, ends), reason != VF2LayoutStopReason.SOLUTION_FOUND)
+    if initial_layout is None:
+        reason = manager.property_set["VF2Layout_stop_reason"]
+        moved = reason != VF2LayoutStopReason.SOLUTION_FOUND
+    else:
+        moved = list(ends) != list(initial_layout)
+    return Routing(Template.compact(routed, ends), moved)
+
+
+def _pass_manager(
+    target: Target, seed: int, initial_layout: Sequence[int] | None, *, lies: bool
+) -> StagedPassManager:
+    def preset(level: int) -> StagedPassManager:
+        return generate_preset_pass_manager(
+            optimization_level=level,
+            target=target,
+            seed_transpiler=seed,
+            initial_layout=None if initial_layout is None else list(initial_layout),
+            layout_method=None if lies or initial_layout is not None else "sabre",
+            qubits_initially_zero=initial_layout is None,
+        )
+
+    manager = preset(3)
+    # Level 3 searches for a minute whether the circuit lies on the device, and then for the best
+    # such place, which is chosen later here; it found no shorter routings than level 2.
+    manager.layout, manager.routing = (preset(2).layout, preset(2).routing)
+    return manager
 
 
 def check_fits(circuit: QuantumCircuit, target: Target) -> None:
@@ -167,20 +187,21 @@ def best_few(templates: Sequence[Template]) -> tuple[Template, ...]:
     Twins have the same gates on the same pattern of qubits, so that they score alike wherever
     they are laid.
     """
-    ordered = sorted(templates, key=_length)
-    longest = LONGEST * _length(ordered[0])[0]
+    ordered = sorted(templates, key=length)
+    longest = LONGEST * length(ordered[0])[0]
     kept: list[Template] = []
     patterns: list[rx.PyDiGraph] = []
     for template in ordered:
         pattern = _pattern(template)
-        if _length(template)[0] > longest or any(_same(pattern, other) for other in patterns):
+        if length(template)[0] > longest or any(_same(pattern, other) for other in patterns):
             continue
         kept.append(template)
         patterns.append(pattern)
     return tuple(kept[:KEPT])
 
 
-def _length(template: Template) -> tuple[int, int]:
+def length(template: Template) -> tuple[int, int]:
+    """Two-qubit gates, then depth."""
     return sum(template.interactions.values()), template.circuit.depth()
 
 

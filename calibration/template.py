@@ -51,7 +51,7 @@ class Template:
         }
         home = tuple(sorted(used | set(ends)))
         place = {physical: compact for compact, physical in enumerate(home)}
-        circuit = _without_qubits(routed, len(home))
+        circuit = without_qubits(routed, len(home))
         for step in routed.data:
             kept = [place[number[qubit]] for qubit in step.qubits if number[qubit] in place]
             if len(kept) == len(step.qubits):
@@ -108,7 +108,7 @@ def leaves(circuit: QuantumCircuit) -> Iterator[tuple[Instruction, tuple[int, ..
                 yield inner, tuple(qubits[place] for place in places), times * rounds
 
 
-def _without_qubits(routed: QuantumCircuit, width: int) -> QuantumCircuit:
+def without_qubits(routed: QuantumCircuit, width: int) -> QuantumCircuit:
     """An empty circuit on so many qubits, with the same classical part and global phase."""
     circuit = QuantumCircuit(width, name=routed.name, global_phase=routed.global_phase)
     circuit.add_bits(routed.clbits)

@@ -93,6 +93,18 @@ class CompiledCache:
                 log.info("what was compiled stays in this process alone: %s", error)
         return value
 
+    def remember(self, key: str, make_it: Callable[[], T], size_bytes: int) -> T:
+        """What is quickly made again, kept in this process's memory alone.
+
+        Args:
+            size_bytes: What it counts for.
+        """
+        known = self._memory.get(key)
+        if known is None:
+            known = make_it()
+            self._memory.keep(key, known, size_bytes)
+        return cast("T", known)
+
     def recall(self, key: str, codec: Codec[T]) -> T | None:
         """What stands under a key, in memory or in the store; ``None`` where it is damaged."""
         known = self._memory.get(key)

@@ -11,14 +11,15 @@ from qiskit import QuantumCircuit
 from adapters.target import out_of_order, topology_target
 from calibration.around import compile_around
 from calibration.dynamic import adapt_circuit
-from calibration.portfolio import BAD_BYTES, Portfolio, compile_portfolio, portfolio_key
+from calibration.parts import PORTFOLIOS, compile_parts
+from calibration.portfolio import Portfolio, compile_portfolio, portfolio_key
 from qcpaas.execution import Experiment
+from qcpaas.parts import has_parts, whole
 from qcpaas.schemas import ExecutionSettings
-from store.compiled import Codec
 from store.snapshot import Snapshot
 from tasks.device import Device
 
-PORTFOLIOS = Codec(Portfolio.to_bytes, Portfolio.from_bytes, BAD_BYTES)
+SIZE_BYTES = 2000  # about what a portfolio holds in memory for each of a circuit's instructions
 
 Portfolios = tuple[Portfolio | None, ...]
 
@@ -44,7 +45,10 @@ def transpile_circuit(circuit: QuantumCircuit, device: Device) -> Portfolio:
     """
     snapshot = device.snapshot()
     adapted = adapt_circuit(circuit, device.name, device.capabilities, snapshot)
-    portfolio = _routed(adapted.circuit, device, snapshot)
+    if has_parts(adapted.circuit):
+        portfolio = _routed_by_parts(adapted.circuit, device, snapshot)
+    else:
+        portfolio = _routed(adapted.circuit, device, snapshot)
     if not portfolio.movable:
         portfolio = _in_its_place(adapted.circuit, device, snapshot)
     return _noted(portfolio, adapted.notes)
@@ -80,13 +84,28 @@ def _routed(circuit: QuantumCircuit, device: Device, snapshot: Snapshot) -> Port
     return device.compiled.obtain(key, compiled, PORTFOLIOS)
 
 
+def _routed_by_parts(circuit: QuantumCircuit, device: Device, snapshot: Snapshot) -> Portfolio:
+    """The parts come from the store; what they make together stays in this process's memory."""
+    if circuit.num_identifiers:  # a variable's value passes from part to part
+        portfolio = _routed(whole(circuit), device, snapshot)
+        return _noted(portfolio, ("compiled as one, since its parts share classical variables",))
+    key = portfolio_key(circuit, snapshot.topology_id)
+
+    def joined() -> Portfolio:
+        target = topology_target(snapshot, control_flow=device.capabilities.control_flow)
+        found = compile_parts(circuit, target, snapshot.topology_id, device.compiled)
+        return Portfolio(found.templates, key, snapshot.content_id)
+
+    return device.compiled.remember(key, joined, SIZE_BYTES * circuit.size())
+
+
 def _in_its_place(circuit: QuantumCircuit, device: Device, snapshot: Snapshot) -> Portfolio:
     """A routing chosen by the errors of this calibration, since it cannot be moved later."""
     key = portfolio_key(circuit, snapshot.topology_id, "in place", snapshot.content_id)
     portfolio = device.compiled.obtain(
         key,
         lambda: compile_around(
-            circuit, snapshot, device.capabilities.control_flow, key, with_errors=True
+            whole(circuit), snapshot, device.capabilities.control_flow, key, with_errors=True
         ),
         PORTFOLIOS,
     )
