@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from adapters.target import READOUT
-from calibration.elements import Corrections, Element
+from calibration.elements import Corrections, Element, Kind
 from calibration.factors import SLAB, SLAB_SHARE, SPIKE, Factor, Seen, fit
 from qcpaas.calibration import Quantity
 from store.snapshot import T2_KINDS, Snapshot
@@ -28,7 +28,8 @@ from store.snapshot import T2_KINDS, Snapshot
 FORMAT = 1
 KEPT_CIRCUITS = 256
 USER = "user"  # of two figures that a user gives for the same job, the later one counts
-_OF_QUBIT: Mapping[str, tuple[Quantity, ...]] = {
+_ALONE: tuple[Kind, ...] = ("one_qubit", "readout", "idle")
+_OF_QUBIT: Mapping[Kind, tuple[Quantity, ...]] = {
     "readout": READOUT,
     "idle": (Quantity.T1_S, *T2_KINDS),
 }
@@ -173,7 +174,7 @@ def elements_of(snapshot: Snapshot) -> tuple[Element, ...]:
     qubits = [(qubit,) for qubit in range(snapshot.num_qubits)]
     return (
         *(Element("two_qubit", pair) for pair in sorted(couplers)),
-        *(Element(kind, qubit) for kind in ("one_qubit", "readout", "idle") for qubit in qubits),
+        *(Element(kind, qubit) for kind in _ALONE for qubit in qubits),
     )
 
 
@@ -181,8 +182,8 @@ def marks_of(snapshot: Snapshot, elements: Iterable[Element]) -> dict[Element, s
     """Which calibration of each element a snapshot has: changes with a value or its date."""
     rows_of: dict[Element, list[int]] = {element: [] for element in elements}
     for row, (quantity, _, qubits) in enumerate(snapshot.keys):
-        for kind in _kinds(quantity, len(qubits)):
-            element = Element(kind, tuple(sorted(qubits)))  # type: ignore[arg-type]
+        for kind in kinds_of(quantity, len(qubits)):
+            element = Element(kind, tuple(sorted(qubits)))
             if element in rows_of:
                 rows_of[element].append(row)
     return {
@@ -193,7 +194,7 @@ def marks_of(snapshot: Snapshot, elements: Iterable[Element]) -> dict[Element, s
     }
 
 
-def _kinds(quantity: str, width: int) -> tuple[str, ...]:
+def kinds_of(quantity: str, width: int) -> tuple[Kind, ...]:
     """The kinds of element whose error a quantity decides."""
     if quantity == Quantity.GATE_ERROR.value:
         return ("two_qubit",) if width == 2 else ("one_qubit",)
