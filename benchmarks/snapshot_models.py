@@ -48,7 +48,7 @@ def measure_models(options: Options, report: Report) -> None:
     to_target, back, noise = [], [], []
     for _ in range(10):
         began = time.perf_counter()
-        target = build_target(snapshot, control_flow=False)
+        target = build_target(snapshot, control_flow=())
         to_target.append(1e3 * (time.perf_counter() - began))
         began = time.perf_counter()
         snapshot_of_target(target, snapshot.device, snapshot.taken_at, "benchmark")

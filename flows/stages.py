@@ -72,6 +72,7 @@ class Executed:
 
     plan: Plan
     counts: tuple[Counts, ...]
+    call_index: int
 
 
 @stage("estimate")
@@ -102,7 +103,9 @@ def bind(run: JobRun, batch: Batch, portfolios: Portfolios) -> tuple[Placed, ...
 def plan(run: JobRun, batch: Batch, placed: tuple[Placed, ...], call: Call) -> Plan:
     """The circuits to submit; those that were submitted already, where the job goes on."""
     with entered(run, "plan"):
-        return run.backend.recorded_plan(call) or plan_batch(batch, placed, run.backend)
+        return run.backend.recorded_plan(call) or plan_batch(
+            batch, placed, run.backend.innermost(call.index)
+        )
 
 
 @stage("execute", retries=3)
@@ -113,13 +116,13 @@ def execute(
     watch = run.backend.watch
     with entered(run, "execute"):
         if call.outcomes is None and not call.begun and watch.before_submission(placed, call.index):
-            placed, planned = bound_again(run, batch, placed)
+            placed, planned = bound_again(run, batch, placed, call)
         executed = performed(run, call.plan or planned, call)
         again = run.backend.made_again(call)
         if again is None and call.outcomes is None and watch.after_execution(placed, call.index):
             again = run.backend.calls.next(call.request.again())
         if again is not None:
-            placed, planned = bound_again(run, batch, placed)
+            placed, planned = bound_again(run, batch, placed, again)
             executed = performed(run, run.backend.recorded_plan(again) or planned, again)
             run.backend.finish(again, executed.counts)
         run.backend.finish(call, executed.counts)
@@ -130,7 +133,11 @@ def execute(
 @stage("mitigate")
 def mitigate(run: JobRun, batch: Batch, executed: Executed) -> tuple[Outcome, ...]:
     with entered(run, "mitigate"):
-        return mitigate_outcomes(batch, executed.plan, executed.counts, run.backend)
+        innermost = run.backend.innermost(executed.call_index)
+        outcomes = mitigate_outcomes(batch, executed.plan, executed.counts, innermost)
+        if innermost is not run.backend:
+            run.backend.learn(executed.plan.experiments, outcomes)
+        return outcomes
 
 
 def bind_batch(
@@ -141,14 +148,14 @@ def bind_batch(
 
 
 def bound_again(
-    run: JobRun, batch: Batch, placed: Sequence[Placed]
+    run: JobRun, batch: Batch, placed: Sequence[Placed], call: Call
 ) -> tuple[tuple[Placed, ...], Plan]:
     """The same experiments bound with the newest calibration, and planned."""
 
     def bound() -> tuple[tuple[Placed, ...], Plan]:
         portfolios = transpile_experiments(batch.experiments, run.device, run.job.execution)
         newly = bind_batch(run, batch, portfolios, placed)
-        return newly, plan_batch(batch, newly, run.backend)
+        return newly, plan_batch(batch, newly, run.backend.innermost(call.index))
 
     return run.patiently(bound)
 
@@ -157,10 +164,11 @@ def performed(run: JobRun, planned: Plan, call: Call) -> Executed:
     """A call's counts: from the ledger, where an earlier process was answered."""
     run.journal.placed(calibration_uses(planned.experiments, run.device))
     if call.outcomes is not None:
-        return Executed(planned, only_counts(call.outcomes))
+        return Executed(planned, only_counts(call.outcomes), call.index)
     run.backend.check(planned.experiments)
     keys = run.journal.keys(planned.experiments)
-    return Executed(planned, run.backend.perform(call, planned, planned.experiments, keys))
+    counts = run.backend.perform(call, planned, planned.experiments, keys)
+    return Executed(planned, counts, call.index)
 
 
 @contextmanager

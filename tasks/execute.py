@@ -13,14 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.backend import DeviceBackend
-from qcpaas.errors import OptionError
-from qcpaas.execution import Binding, Counts, Experiment, Outcome, Plan
+from pipeline.echo import EchoCheck
+from qcpaas.errors import OptionError, PlatformUnavailable
+from qcpaas.execution import Binding, Counts, ExecutionBackend, Experiment, Outcome, Plan
 from qcpaas.schemas import ExecutionSettings
 from store.ledger import Ledger, NewCall, RecordedSubmission
 from store.records import encode_outcomes, encode_request
 from tasks.bind import calibration_uses
 from tasks.calls import Call, Calls, Request
+from tasks.decouple import decoupled
 from tasks.device import Device
+from tasks.feedback import echo_placer, learn_from
 from tasks.journal import Journal
 from tasks.patience import Patience
 from tasks.scope import SessionScope
@@ -66,6 +69,11 @@ class JournalledDevice(DeviceBackend):
             self, ledger, self.scope, patience, settings.recovery, self.watch.newest_id
         )
         self._placements: dict[str, dict[Placement, int]] = {}
+
+    def plan(self, experiments: Sequence[Experiment]) -> Plan:
+        """The experiments as they are, idle time decoupled where the calibration says so."""
+        policy = self.settings.binding
+        return super().plan([decoupled(each, self.device, policy) for each in experiments])
 
     def execute(self, experiments: Sequence[Experiment]) -> tuple[Counts, ...]:
         """Check everything, run it, wait for it, record it.
@@ -120,6 +128,30 @@ class JournalledDevice(DeviceBackend):
         """Keep a call's answer; an interrupted run is given it again."""
         self.ledger.finished(call.index, encode_outcomes(tuple(outcomes)))
         self.journal.passed()
+
+    def innermost(self, call_index: int) -> ExecutionBackend:
+        """What a call's stacks stand on: this device, and around it an echo now and then.
+
+        The job's seed decides which calls carry one, so that a call that is taken up again is
+        planned and combined as it was.
+        """
+        rate = self.settings.binding.echo_rate
+        if not self.capabilities.compiles or self.settings.gate_for_gate or not rate:
+            return self
+        text = f"{self.settings.seed} {call_index} echo"
+        drawn = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
+        if drawn >= rate * 2**64:
+            return self
+        seed = drawn >> 32
+        settings = EchoCheck.Settings(seed=seed)
+        return EchoCheck(self, settings, echo_placer(self.device, seed))
+
+    def learn(self, planned: Sequence[Experiment], outcomes: Sequence[Outcome]) -> None:
+        """Learn from the echo that a call carried along, if any; never a reason to fail."""
+        try:
+            learn_from(self.device, self.ledger.job_id, planned, outcomes)
+        except PlatformUnavailable as error:
+            self.patience.log.warning("an echo teaches nothing: %s", error)
 
     def made_again(self, call: Call) -> Call | None:
         """The call that an earlier process made in this one's place; ``None`` where it did not."""

@@ -50,6 +50,46 @@ class Prepared:
 
 
 @dataclass(eq=False)
+class Stacks:
+    """The options around one innermost backend, one stack for each level of results."""
+
+    options: tuple[OptionSpec, ...]
+    innermost: ExecutionBackend
+    _built: dict[Level, ExecutionBackend] = field(default_factory=dict)
+
+    def of(self, level: Level) -> ExecutionBackend:
+        """The options that can give what is asked."""
+        if level not in self._built:
+            known = find_options()
+            fitting = [
+                option
+                for option in self.options
+                if option.name not in known or level in known[option.name].levels
+            ]
+            self._built[level] = build_stack(fitting, self.innermost, level)
+        return self._built[level]
+
+    def plan(self, bound: Sequence[Experiment], sources: Sequence[Experiment]) -> Plan:
+        stacks = [self.of(experiment.level) for experiment in bound]
+        return plan_together(stacks, bound, sources=sources)
+
+    def combine(self, plan: Plan, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+        (context,) = plan.contexts
+        assert isinstance(context, JointContext)
+        levels = {index: share.level for share in context.shares for index in share.members}
+        stacks = [self.of(levels[index]) for index in range(len(levels))]
+        return combine_together(stacks, plan, outcomes)
+
+    def reusable(self, experiments: Sequence[Experiment]) -> bool:
+        """Whether one plan serves every parameter point of these."""
+        return all(
+            option.reusable_plan
+            for level in {experiment.level for experiment in experiments}
+            for option in options_of(self.of(level))
+        )
+
+
+@dataclass(eq=False)
 class Session(ExecutionBackend):
     """An execution backend for abstract circuits, on one device under one stack of options.
 
@@ -61,7 +101,10 @@ class Session(ExecutionBackend):
     device: JournalledDevice
     options: tuple[OptionSpec, ...]
     _prepared: OrderedDict[tuple[object, ...], Prepared] = field(default_factory=OrderedDict)
-    _stacks: dict[Level, ExecutionBackend] = field(default_factory=dict)
+    _stacks: Stacks = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._stacks = Stacks(self.options, self.device)
 
     def run(self, experiments: Sequence[Experiment]) -> tuple[Outcome, ...]:
         device = self.device
@@ -88,23 +131,7 @@ class Session(ExecutionBackend):
         return self.device.execute(experiments)
 
     def combine(self, plan: Plan, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
-        (context,) = plan.contexts
-        assert isinstance(context, JointContext)
-        levels = {index: share.level for share in context.shares for index in share.members}
-        stacks = [self.stack(levels[index]) for index in range(len(levels))]
-        return combine_together(stacks, plan, outcomes)
-
-    def stack(self, level: Level) -> ExecutionBackend:
-        """The options that can give what is asked, around the device."""
-        if level not in self._stacks:
-            known = find_options()
-            fitting = [
-                option
-                for option in self.options
-                if option.name not in known or level in known[option.name].levels
-            ]
-            self._stacks[level] = build_stack(fitting, self.device, level)
-        return self._stacks[level]
+        return self._stacks.combine(plan, outcomes)
 
     def prepare(
         self, experiments: Sequence[Experiment], circuit_keys: Sequence[str] | None = None
@@ -123,15 +150,18 @@ class Session(ExecutionBackend):
             prepared = self._prepared[key] = self._prepare(experiments, key, prepared)
             if len(self._prepared) > KEPT_PLANS:
                 self._prepared.popitem(last=False)
-        elif not self._reusable(experiments):
-            prepared = self._planned(prepared.checked, prepared.placed)
+        elif not self._stacks.reusable(experiments):
+            prepared = self._planned(prepared.checked, prepared.placed, self._stacks)
         self._prepared.move_to_end(key)
         return prepared
 
     def _carried_out(self, call: Call) -> tuple[Prepared, tuple[Outcome, ...]]:
-        """Prepare, submit and combine a call."""
+        """Prepare, submit and combine a call, and learn from the echo that it carries."""
         device, journal, experiments = self.device, self.device.journal, call.request.experiments
-        prepared = device.patience.through(lambda: self._prepared_for(call))
+        innermost = device.innermost(call.index)
+        plain = innermost is device
+        stacks = self._stacks if plain else Stacks(self.options, innermost)
+        prepared = device.patience.through(lambda: self._prepared_for(call, stacks))
         plan = prepared.plan.at(experiments)
         journal.expect(prepared.cost.at(plan.experiments))
         with journal.stage("execute"):
@@ -139,8 +169,10 @@ class Session(ExecutionBackend):
                 call, prepared.plan, plan.experiments, prepared.keys, prepared.plan_key
             )
         with journal.stage("mitigate"):
-            outcomes = self.combine(plan, counts)
+            outcomes = stacks.combine(plan, counts)
         journal.diagnosed(outcomes)
+        if not plain:
+            device.learn(plan.experiments, outcomes)
         return prepared, outcomes
 
     def _made_again(self, call: Call) -> tuple[Outcome, ...]:
@@ -152,12 +184,15 @@ class Session(ExecutionBackend):
         self.device.finish(call, outcomes)
         return outcomes
 
-    def _prepared_for(self, call: Call) -> Prepared:
+    def _prepared_for(self, call: Call, stacks: Stacks) -> Prepared:
         """What an earlier process has sent for the call, where it was interrupted; else anew."""
         request = call.request
         plan = self.device.recorded_plan(call)
         if plan is None:
-            return self.prepare(request.experiments, request.circuit_keys)
+            prepared = self.prepare(request.experiments, request.circuit_keys)
+            if stacks is self._stacks:
+                return prepared
+            return self._planned(prepared.checked, prepared.placed, stacks)
         cost = PlanCost.of(plan.experiments, self.device.device)
         keys = self.device.journal.keys(plan.experiments)
         return Prepared((), (), plan, keys, cost, call.plan_key)
@@ -178,17 +213,20 @@ class Session(ExecutionBackend):
             placed = bind_experiments(checked, portfolios, device, settings.binding, held)
             bound = [each.experiment for each in placed]
             journal.placed(calibration_uses(bound, device))
-        reusable = self._reusable(experiments)
-        return self._planned(checked, placed, self._plan_key(key, bound) if reusable else "")
+        plan_key = self._plan_key(key, bound) if self._stacks.reusable(experiments) else ""
+        return self._planned(checked, placed, self._stacks, plan_key)
 
     def _planned(
-        self, checked: tuple[Experiment, ...], placed: tuple[Placed, ...], plan_key: str = ""
+        self,
+        checked: tuple[Experiment, ...],
+        placed: tuple[Placed, ...],
+        stacks: Stacks,
+        plan_key: str = "",
     ) -> Prepared:
         journal = self.device.journal
         bound = [each.experiment for each in placed]
         with journal.stage("plan"):
-            stacks = [self.stack(experiment.level) for experiment in bound]
-            plan = plan_together(stacks, bound, sources=checked)
+            plan = stacks.plan(bound, checked)
             self.device.check(plan.experiments)
         with journal.stage("estimate"):
             cost = PlanCost.of(plan.experiments, self.device.device)
@@ -203,13 +241,6 @@ class Session(ExecutionBackend):
         places = [(b.snapshot_id, b.routing, b.physical_qubits) for b in bindings if b is not None]
         text = repr((self._options_text, structure, places)).encode()
         return hashlib.blake2b(text, digest_size=16).hexdigest()
-
-    def _reusable(self, experiments: Sequence[Experiment]) -> bool:
-        return all(
-            option.reusable_plan
-            for level in {experiment.level for experiment in experiments}
-            for option in options_of(self.stack(level))
-        )
 
 
 def _structure(key: str, experiment: Experiment) -> tuple[object, ...]:
