@@ -1,112 +1,127 @@
-"""Where a template fits: every way to lay its connected parts on a device's couplers."""
+"""Where a pattern fits on a device, found once and remembered: errors play no part.
+
+Own code, and not rustworkx's VF2 (the same sets, one placement at a time): all partial placements
+are extended at once in NumPy, kept as a trie that scores many placements by what they share, given
+up where there are too many, and then searched along the errors of the day.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import zipfile
+import zlib
 from collections import OrderedDict
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import rustworkx as rx
 from numpy.typing import NDArray
 
+from calibration.pattern import Pattern
 from calibration.template import Template
-from store.snapshot import Snapshot
+from calibration.trie import Trie, every_placement
+from store.compiled import Codec, CompiledCache
+from store.couplers import Couplers
 
-MAX_EMBEDDINGS = 50_000
-# Steps of the search, not seconds: a slower machine must find the same placements.
-MAX_STEPS = 5_000_000
-KEPT_PATTERNS = 32
-
-Pair = tuple[int, int]
-Rows = NDArray[np.int16]
+FORMAT = 1
+MAX_EMBEDDINGS = 200_000
+MAX_LEVEL_BYTES = 64 * 2**20
+KEPT_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """Qubits that move together, and the places where they fit.
+class Fit:
+    """A pattern on a device.
 
     Attributes:
-        qubits: Compact qubits of the template.
-        rows: Device qubit of each, one row a placement, shape ``(m, len(qubits))``.
+        trie: Every placement; ``None`` where there are too many.
     """
 
-    qubits: tuple[int, ...]
-    rows: Rows
+    pattern: Pattern
+    couplers: Couplers
+    trie: Trie | None
+
+    @cached_property
+    def fits(self) -> NDArray[np.bool_]:
+        """Where each node may go, shape ``(size, n)``."""
+        return self.pattern.fits(self.couplers)
+
+    @property
+    def nbytes(self) -> int:
+        return 4096 if self.trie is None else 4096 + self.trie.nbytes
 
 
-@dataclass(eq=False)
 class Embeddings:
-    """Finds embeddings, and remembers them by pattern and topology, since errors play no part."""
+    """Finds embeddings; keeps them in this process and, where it has one, in the store.
 
-    _found: OrderedDict[tuple[str, int, tuple[Pair, ...]], Rows] = field(
-        default_factory=OrderedDict
-    )
-
-    def parts(self, template: Template, snapshot: Snapshot) -> list[Part]:
-        """The template's connected parts, largest first, each with its routed place among its rows.
-
-        A circuit with control flow or gates on more than two qubits stays where it was routed.
-        """
-        k = len(template.home)
-        if not template.movable:
-            return [Part(tuple(range(k)), np.array([template.home], dtype=np.int16))]
-        pairs = sorted({(min(a, b), max(a, b)) for a, b, _ in template.interactions})
-        graph = rx.PyGraph()
-        graph.add_nodes_from(range(k))
-        graph.add_edges_from_no_data(pairs)
-        groups = [tuple(sorted(group)) for group in rx.connected_components(graph)]
-        groups.sort(key=lambda group: (-len(group), group))
-        return [self._part(group, pairs, template, snapshot) for group in groups]
-
-    def _part(
-        self, qubits: tuple[int, ...], pairs: list[Pair], template: Template, snapshot: Snapshot
-    ) -> Part:
-        place = {qubit: node for node, qubit in enumerate(qubits)}
-        pattern = tuple((place[a], place[b]) for a, b in pairs if a in place)
-        key = (snapshot.topology_id, len(qubits), pattern)
-        rows = self._found.get(key)
-        if rows is None:
-            rows = self._found[key] = embed(len(qubits), pattern, snapshot)
-            if len(self._found) > KEPT_PATTERNS:
-                self._found.popitem(last=False)
-        self._found.move_to_end(key)
-        home = np.array([[template.home[qubit] for qubit in qubits]], dtype=np.int16)
-        return Part(qubits, np.concatenate([home, rows]))
-
-
-def embed(size: int, pattern: tuple[Pair, ...], snapshot: Snapshot) -> Rows:
-    """Placements of a connected pattern in the coupling map, shape ``(m, size)``.
-
-    All of them up to `MAX_EMBEDDINGS`, or as many as `MAX_STEPS` of the search find.
+    Args:
+        cache: Shared with other processes.
+        max_bytes: In this process.
     """
-    if size == 1:
-        return np.arange(snapshot.num_qubits, dtype=np.int16)[:, None]
-    wanted = rx.PyGraph()
-    wanted.add_nodes_from(range(size))
-    wanted.add_edges_from_no_data(list(pattern))
-    device = rx.PyGraph()
-    device.add_nodes_from(range(snapshot.num_qubits))
-    device.add_edges_from_no_data(coupled_pairs(snapshot))
-    mappings = rx.graph_vf2_mapping(
-        device, wanted, subgraph=True, induced=False, id_order=False, call_limit=MAX_STEPS
-    )
-    rows = []
-    for mapping in islice(mappings, MAX_EMBEDDINGS):
-        row = [0] * size
-        for physical, node in mapping.items():
-            row[node] = physical
-        rows.append(row)
-    return np.array(rows, dtype=np.int16).reshape(-1, size)
+
+    def __init__(self, cache: CompiledCache | None = None, max_bytes: int = KEPT_BYTES) -> None:
+        self._cache = cache
+        self._max_bytes = max_bytes
+        self._found: OrderedDict[tuple[str, Pattern], Fit] = OrderedDict()
+
+    def fit(self, pattern: Pattern, couplers: Couplers) -> Fit:
+        """Every placement of a connected pattern, or word that there are too many."""
+        key = (couplers.couplers_id, pattern)
+        if key not in self._found:
+            self._found[key] = Fit(pattern, couplers, self._obtain(pattern, couplers))
+            self._forget()
+        self._found.move_to_end(key)
+        return self._found[key]
+
+    def _obtain(self, pattern: Pattern, couplers: Couplers) -> Trie | None:
+        def search() -> bytes:
+            trie = every_placement(pattern, couplers, MAX_EMBEDDINGS, MAX_LEVEL_BYTES)
+            return b"" if trie is None else trie.to_bytes()
+
+        if self._cache is None:
+            return every_placement(pattern, couplers, MAX_EMBEDDINGS, MAX_LEVEL_BYTES)
+        # As bytes also in the cache's memory: what it keeps there it counts by their length.
+        payload = self._cache.obtain(_key(pattern, couplers), search, _AS_BYTES)
+        return Trie.from_bytes(payload) if payload else None
+
+    def _forget(self) -> None:
+        """The least recently used beyond what may be kept, but never the newest."""
+        kept = sum(fit.nbytes for fit in self._found.values())
+        while kept > self._max_bytes and len(self._found) > 1:
+            kept -= self._found.popitem(last=False)[1].nbytes
 
 
-def coupled_pairs(snapshot: Snapshot) -> list[Pair]:
-    """Undirected couplers, each once."""
-    return sorted(
-        {
-            (min(qubits), max(qubits))
-            for places in snapshot.gates.values()
-            for qubits in places
-            if len(qubits) == 2
-        }
-    )
+def connected_parts(template: Template) -> list[tuple[tuple[int, ...], Pattern]]:
+    """Qubits that move together and the pattern that they make, largest first."""
+    width = len(template.home)
+    pairs = sorted({(min(a, b), max(a, b)) for a, b, _ in template.interactions})
+    group = list(range(width))
+    for a, b in pairs:
+        low, high = sorted((group[a], group[b]))
+        group = [low if number == high else number for number in group]
+    members: dict[int, list[int]] = {}
+    for qubit, number in enumerate(group):
+        members.setdefault(number, []).append(qubit)
+    parts = []
+    for qubits in sorted(members.values(), key=lambda qubits: (-len(qubits), qubits)):
+        place = {qubit: node for node, qubit in enumerate(qubits)}
+        edges = tuple((place[a], place[b]) for a, b in pairs if a in place)
+        parts.append((tuple(qubits), Pattern(len(qubits), edges)))
+    return parts
+
+
+def _key(pattern: Pattern, couplers: Couplers) -> str:
+    text = f"{pattern.size} {pattern.edges} {MAX_EMBEDDINGS} {MAX_LEVEL_BYTES}"
+    digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return f"embeddings:{FORMAT}:{couplers.couplers_id}:{digest}"
+
+
+def _checked(payload: bytes) -> bytes:
+    if payload:
+        Trie.from_bytes(payload)
+    return payload
+
+
+_AS_BYTES: Codec[bytes] = Codec(
+    bytes, _checked, (ValueError, LookupError, OSError, zipfile.BadZipFile, zlib.error)
+)
