@@ -1,0 +1,190 @@
+"""How good late placements are, day after day, beside compiling anew and beside other tools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from itertools import product
+from multiprocessing import get_context
+
+import numpy as np
+
+from adapters.fake_backends import read_snapshot
+from adapters.target import topology_target
+from benchmarks.binding_circuits import FAMILIES, WIDTHS
+from benchmarks.binding_drift import DriftingDevice
+from benchmarks.binding_peers import Placed, level3, mapomatic, target_of, vf2_post_layout
+from benchmarks.binding_product import Figures
+from benchmarks.report import RESAMPLES, Interval, Report
+from calibration.binding import Binder
+from calibration.portfolio import Portfolio, compile_portfolio
+from store.snapshot import Snapshot
+
+DEVICES = ("FakeKolkata", "FakeSherbrooke", "FakeFez")  # CX, ECR, CZ
+DAYS, QUICK_DAYS = 30, 3
+MAPOMATIC_EVERY = 6  # days; it takes up to a minute for a circuit
+MAPOMATIC_WIDEST = 8
+LOST = 0.02  # nats: a case that is printed
+PROCESSES = 2
+SUFFIX = {
+    "level3": "vs_level3",
+    "vf2post": "vs_vf2post",
+    "kept+vf2post": "vs_first_compile_moved_by_vf2post",
+    "mapomatic": "vs_mapomatic",
+    "yesterday": "vs_yesterday",
+    "first day": "vs_first_day",
+}
+HEADLINES = {"level3", "vf2post"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One circuit on one day: what our placement promises, and what each peer's does."""
+
+    family: str
+    device: str
+    width: int
+    day: int
+    ours: Figures
+    peers: dict[str, Figures] = field(default_factory=dict)
+
+    def gain(self, peer: str, kind: str) -> float:
+        """Nats above the peer."""
+        return float(getattr(self.ours, kind) - getattr(self.peers[peer], kind))
+
+
+def measure_quality(report: Report, *, quick: bool, seed: int) -> None:
+    """A row a peer, family and device, and the smallest mean of all under the plain name."""
+    days = QUICK_DAYS if quick else DAYS
+    jobs = list(product(DEVICES, FAMILIES))
+    context = get_context("spawn")  # numerical libraries do not survive a fork
+    with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
+        found = pool.map(_study, *zip(*jobs, strict=True), [days] * len(jobs), [seed] * len(jobs))
+        cases = [case for part in found for case in part]
+    add_gains(cases, report, seed)
+    add_lost(cases, report)
+
+
+def _study(device: str, family: str, days: int, seed: int) -> list[Case]:
+    """All days of one family on one device; a day is for one width, in turns."""
+    first = read_snapshot(device)
+    snapshots = DriftingDevice(first, seed).days(days + 1)
+    study = Study(first, family)
+    return [study.case(day, snapshots) for day in range(1, days + 1)]
+
+
+class Study:
+    """One family on one device."""
+
+    def __init__(self, first: Snapshot, family: str) -> None:
+        self.first, self.family = first, family
+        self.topology = topology_target(first, control_flow=())
+        self.binder = Binder((*first.gates, "measure", "delay"))
+        self._compiled: dict[int, Portfolio] = {}
+        self._kept: dict[int, Placed] = {}
+
+    def case(self, day: int, snapshots: Sequence[Snapshot]) -> Case:
+        """Today's placements, all judged by today's snapshot."""
+        width = WIDTHS[day % len(WIDTHS)]
+        today, circuit = snapshots[day], FAMILIES[self.family](width)
+        target = target_of(today)
+        fresh = level3(circuit, target)
+        best = _best(fresh, today)
+        if width not in self._kept:
+            self._kept[width] = _best(level3(circuit, target_of(snapshots[0])), snapshots[0])
+        peers = {
+            "level3": _envelope(fresh, today),
+            "vf2post": vf2_post_layout(best, target).judged(today),
+            "kept+vf2post": vf2_post_layout(self._kept[width], target).judged(today),
+            "yesterday": self._bound(width, snapshots[day - 1]).judged(today),
+            "first day": self._bound(width, snapshots[0]).judged(today),
+        }
+        if day % MAPOMATIC_EVERY == 1 and self._mapomatic_is_fast(width):
+            peers["mapomatic"] = mapomatic(best, target).judged(today)
+        ours = self._bound(width, today).judged(today)
+        return Case(self.family, self.first.device, width, day, ours, peers)
+
+    def _bound(self, width: int, snapshot: Snapshot) -> Placed:
+        if width not in self._compiled:
+            circuit = FAMILIES[self.family](width)
+            self._compiled[width] = compile_portfolio(circuit, self.topology)
+        bound = self.binder.bind(self._compiled[width], snapshot)
+        return Placed(bound.circuit, bound.binding.physical_qubits)
+
+    def _mapomatic_is_fast(self, width: int) -> bool:
+        return self.first.num_qubits < 50 or width <= MAPOMATIC_WIDEST
+
+
+def _best(placed: Sequence[Placed], snapshot: Snapshot) -> Placed:
+    return max(placed, key=lambda one: one.judged(snapshot).errors)
+
+
+def _envelope(placed: Sequence[Placed], snapshot: Snapshot) -> Figures:
+    """The best seed by each figure, as if known beforehand."""
+    figures = [one.judged(snapshot) for one in placed]
+    return Figures(max(f.errors for f in figures), max(f.with_idle for f in figures))
+
+
+def add_gains(cases: Sequence[Case], report: Report, seed: int) -> None:
+    for kind, label in (("errors", ""), ("with_idle", "_with_idle")):
+        for peer, suffix in SUFFIX.items():
+            _add_peer(cases, report, seed, peer, kind, f"log_fidelity_gain_{suffix}{label}")
+
+
+def _add_peer(
+    cases: Sequence[Case], report: Report, seed: int, peer: str, kind: str, metric: str
+) -> None:
+    means: dict[str, Interval] = {}
+    for device, family in product(DEVICES, FAMILIES):
+        gains = [
+            case.gain(peer, kind)
+            for case in cases
+            if (case.device, case.family) == (device, family) and peer in case.peers
+        ]
+        if gains:
+            means[f"{family}, {device}"] = paired_mean(gains, seed)
+            note = f"{means[f'{family}, {device}']}, {len(gains)} days"
+            report.add(
+                f"{metric}: {family}, {device}",
+                float(np.mean(gains)),
+                "nats",
+                better="higher",
+                peer=peer,
+                note=note,
+            )
+    if means:
+        worst = min(means, key=lambda name: means[name].value)
+        report.add(
+            metric,
+            means[worst].value,
+            "nats",
+            aim=0.0 if peer in HEADLINES else None,
+            better="higher",
+            peer=peer,
+            note=f"smallest mean of {len(means)}: {worst}; {means[worst]}",
+        )
+
+
+def add_lost(cases: Iterable[Case], report: Report) -> None:
+    """Every single day on which a peer that compiles anew was clearly better."""
+    for case in sorted(cases, key=lambda case: case.gain("vf2post", "with_idle")):
+        for peer in ("level3", "vf2post"):
+            gain = case.gain(peer, "with_idle")
+            if gain < -LOST:
+                report.add(
+                    f"lost: {case.family}-{case.width}, {case.device}, day {case.day}",
+                    gain,
+                    "nats",
+                    better="higher",
+                    peer=peer,
+                    note=f"idle times counted; {case.gain(peer, 'errors'):+.3f} without them",
+                )
+
+
+def paired_mean(gains: Sequence[float], seed: int) -> Interval:
+    """Mean of paired differences with a bootstrap over the days, shape ``(days,)``."""
+    data = np.array(gains)
+    drawn = data[np.random.default_rng(seed).integers(len(data), size=(RESAMPLES, len(data)))]
+    low, high = np.percentile(drawn.mean(axis=1), [2.5, 97.5])
+    return Interval(float(data.mean()), float(low), float(high))
