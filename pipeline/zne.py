@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from pydantic import model_validator
+from qiskit import QuantumCircuit
 
 from pipeline.extrapolation import Extrapolation, Fit, extrapolate, points_needed
 from pipeline.folding import FoldedGates, fold
+from pipeline.strength import LARGEST, scales_for
 from qcpaas.errors import MitigationError
 from qcpaas.execution import (
     EnrichedExecutionBackend,
@@ -21,6 +24,8 @@ from qcpaas.execution import (
     PlanContext,
 )
 from qcpaas.manifest import Diagnostic
+
+FIXED = (1.0, 3.0, 5.0)
 
 
 class ZneContext(PlanContext):
@@ -34,7 +39,7 @@ class ZeroNoiseExtrapolation(EnrichedExecutionBackend):
     """Extrapolates expectation values to zero noise by folding the compiled circuit's gates.
 
     Every scale factor is measured with the experiment's full number of shots, so the cost is
-    ``len(scale_factors)`` times that of the plain circuit.
+    ``len(scale_factors)`` times that of the plain circuit; three times with ``auto``.
 
     Source: Temme et al., PRL 119, 180509 (2017); Giurgica-Tiron et al., QCE 2020 (folding).
     """
@@ -43,14 +48,26 @@ class ZeroNoiseExtrapolation(EnrichedExecutionBackend):
     levels = frozenset[Level]({"expectation"})
 
     class Settings(OptionSettings):
-        """``scale_factors`` are wanted noise scales; ``gates`` are the ones to fold."""
+        """``scale_factors`` are wanted noise scales; ``gates`` are the ones to fold.
 
-        scale_factors: tuple[float, ...] = (1.0, 3.0, 5.0)
+        With ``auto`` the scales follow from the fidelity that the calibration promises each
+        circuit where it was placed, and from the shots: the plain circuit twice, and one largest
+        scale, small for circuits that noise erases soon.
+        """
+
+        scale_factors: tuple[float, ...] | Literal["auto"] = FIXED
         fit: Fit = "exponential"
         gates: FoldedGates = "two_qubit"
 
         @model_validator(mode="after")
         def _enough_points(self) -> ZeroNoiseExtrapolation.Settings:
+            if self.scale_factors == "auto":
+                if self.fit != "exponential":
+                    raise ValueError(
+                        f"scale_factors 'auto' are chosen for an exponential fit; a {self.fit} fit "
+                        f"needs them given"
+                    )
+                return self
             distinct = sorted(set(self.scale_factors))
             if not distinct or distinct[0] != 1.0:
                 raise ValueError(f"scale_factors must contain 1 and nothing below; got {distinct}")
@@ -65,10 +82,7 @@ class ZeroNoiseExtrapolation(EnrichedExecutionBackend):
         expanded: list[Experiment] = []
         scales, mixed = [], []
         for experiment in experiments:
-            folded = [
-                fold(experiment.circuit, factor, self.settings.gates)
-                for factor in self.settings.scale_factors
-            ]
+            folded = self._folded(experiment)
             scales.append(_supported([scale for _, scale in folded], self.settings.fit))
             mixed.append(tuple(map(_mixed_value, experiment.observables or ())))
             expanded.extend(replace(experiment, circuit=circuit) for circuit, _ in folded)
@@ -76,16 +90,30 @@ class ZeroNoiseExtrapolation(EnrichedExecutionBackend):
 
     def reduce(self, context: PlanContext, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
         assert isinstance(context, ZneContext)
-        width = len(self.settings.scale_factors)
+        remaining = iter(outcomes)
         return tuple(
-            self._at_zero_noise(scales, mixed, outcomes[index * width : (index + 1) * width])
-            for index, (scales, mixed) in enumerate(
-                zip(context.scales, context.mixed_values, strict=True)
-            )
+            self._at_zero_noise(scales, mixed, [next(remaining) for _ in scales])
+            for scales, mixed in zip(context.scales, context.mixed_values, strict=True)
         )
 
     def circuit_factor(self) -> int:
-        return len(self.settings.scale_factors)
+        factors = self.settings.scale_factors
+        return len(FIXED if factors == "auto" else factors)
+
+    def _folded(self, experiment: Experiment) -> list[tuple[QuantumCircuit, float]]:
+        """The circuit at every noise scale, and the scales that were reached."""
+        factors, binding = self.settings.scale_factors, experiment.binding
+        gates = self.settings.gates
+        if factors != "auto":
+            return [fold(experiment.circuit, factor, gates) for factor in factors]
+        if binding is None or binding.log_fidelity is None:
+            return [fold(experiment.circuit, factor, gates) for factor in FIXED]
+        *plain, largest = scales_for(binding.log_fidelity, experiment.shots)
+        folded = fold(experiment.circuit, largest, gates)
+        for further in LARGEST:  # the first that so few gates can reach
+            if folded[1] == 1.0 and further > largest:
+                folded = fold(experiment.circuit, further, gates)
+        return [*(fold(experiment.circuit, factor, gates) for factor in plain), folded]
 
     def _at_zero_noise(
         self, scales: Sequence[float], mixed: Sequence[float], measured: Sequence[Outcome]

@@ -1,11 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp
 
+from adapters.contract import Submission
+from adapters.registry import open_device
+from pipeline.stack import build_stack
 from pipeline.zne import ZeroNoiseExtrapolation
 from qcpaas.errors import MitigationError
-from qcpaas.execution import ExecutionBackend, ExpectationValues, Experiment, Plan
+from qcpaas.execution import Binding, ExecutionBackend, ExpectationValues, Experiment, Plan
+from qcpaas.schemas import OptionSpec
 
 OBSERVABLES = (SparsePauliOp(["ZZ", "II"], [1.0, 0.25]), SparsePauliOp("XX"))
 
@@ -83,3 +89,57 @@ def test_too_few_gates_for_the_wanted_scales_are_refused():
 
 def test_the_cost_is_one_circuit_a_scale():
     assert option(scale_factors=(1, 3, 5, 7)).circuit_factor() == 4
+
+
+def bound(gates, log_fidelity, shots=4096):
+    placed = Binding((0, 1), "", None, ("cx",), log_fidelity=log_fidelity)
+    return replace(experiment(gates), binding=placed, shots=shots)
+
+
+def test_automatic_scales_follow_the_expected_fidelity_of_each_circuit():
+    zne = option(scale_factors="auto")
+    expanded, context = zne.expand([bound(20, -0.05), bound(20, -4.0)])
+    counts = [e.circuit.count_ops()["cx"] for e in expanded]
+    assert counts[:2] == counts[3:5] == [20, 20]
+    assert counts[2] > counts[5] > 20
+    assert context.scales == tuple(
+        tuple(count / 20 for count in counts[first : first + 3]) for first in (0, 3)
+    )
+    assert zne.circuit_factor() == 3
+    decays = [decayed(scale) for scales in context.scales for scale in scales]
+    for outcome in zne.reduce(context, decays):
+        assert outcome.values == pytest.approx(np.array([[1.25, 0.6], [-0.5, 0.9]]), abs=1e-9)
+
+
+def test_where_no_fidelity_is_expected_automatic_scales_are_the_usual_ones():
+    zne = option(scale_factors="auto")
+    _, context = zne.expand([experiment(4), bound(4, None)])
+    assert context.scales == ((1.0, 3.0, 5.0),) * 2
+
+
+def test_a_circuit_of_one_gate_is_amplified_as_far_as_it_must_be():
+    _, context = option(scale_factors="auto").expand([bound(1, -9.0), bound(0, -9.0)])
+    assert context.scales == ((1.0, 1.0, 3.0), (1.0, 1.0, 1.0))
+
+
+def test_automatic_scales_are_for_exponential_fits_alone():
+    with pytest.raises(ValueError, match="a quadratic fit needs them given"):
+        option(scale_factors="auto", fit="quadratic")
+
+
+def test_the_plain_circuit_that_runs_twice_is_drawn_twice():
+    circuit = QuantumCircuit(2)
+    circuit.sx(0)
+    circuit.cx(0, 1)
+    twin = open_device("FakeLima")
+    placed = Binding((0, 1), "", None, twin.capabilities().basis_gates, log_fidelity=-0.1)
+    asked = Experiment(circuit, np.zeros((1, 0)), OBSERVABLES[1:], 4096, placed)
+    stack = build_stack(
+        [OptionSpec(name="ZeroNoiseExtrapolation", settings={"scale_factors": "auto"})],
+        Below(),
+        "expectation",
+    )
+    planned = stack.plan([asked]).experiments
+    result = twin.result(twin.submit(Submission(experiments=planned, seed=1), "once"))
+    first, second, _ = (counts.points[0].to_dict() for counts in result.counts)
+    assert first != second
