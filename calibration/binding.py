@@ -16,7 +16,7 @@ from calibration.elements import NO_CORRECTIONS, Corrections
 from calibration.placement import Placement, Placer
 from calibration.portfolio import Portfolio
 from calibration.template import Template
-from calibration.workload import has_measurement, measurement_s, workload_of
+from calibration.workload import workload_of
 from qcpaas.calibration import Quantity
 from qcpaas.errors import CalibrationError
 from qcpaas.execution import Binding, Experiment
@@ -44,10 +44,11 @@ class Bound:
 
 @dataclass(frozen=True)
 class Choice:
-    """A placement and why it was chosen."""
+    """A placement, what it is worth in nats, and why it was chosen."""
 
     template: int
     physical_qubits: tuple[int, ...]
+    log_fidelity: float
     reason: str
 
 
@@ -110,7 +111,12 @@ class Binder:
     ) -> Choice:
         best = self.placer.choose(portfolio, snapshot, corrections)
         among = _among(best, portfolio)
-        chosen = Choice(best.template, best.physical_qubits, f"best of {among}{_margin(best)}")
+        chosen = Choice(
+            best.template,
+            best.physical_qubits,
+            best.log_fidelity,
+            f"best of {among}{_margin(best)}",
+        )
         if incumbent is None:
             return chosen
         held = self._held(portfolio, snapshot, corrections, incumbent)
@@ -122,9 +128,9 @@ class Binder:
             reason = f"{chosen.reason}; the place before is {gain:.2g} nats worse"
             return replace(chosen, reason=reason)
         if gain <= ROUNDING:
-            return Choice(template, incumbent, f"kept: still the best of {among}")
+            return Choice(template, incumbent, value, f"kept: still the best of {among}")
         reason = f"kept: the best of {among} would gain {gain:.2g} nats, not over {min_gain:g}"
-        return Choice(template, incumbent, reason)
+        return Choice(template, incumbent, value, reason)
 
     def _held(
         self,
@@ -150,33 +156,23 @@ class Binder:
         self, choice: Choice, portfolio: Portfolio, snapshot: Snapshot, corrections: Corrections
     ) -> Bound:
         template, physical = portfolio.templates[choice.template], choice.physical_qubits
-        placed = self._materialiser.materialise(template, physical, snapshot).template
-        workload = workload_of(replace(placed, home=physical), snapshot)
-        reads = has_measurement(placed.circuit)
+        placed = self._materialiser.materialise(template, physical, snapshot)
+        value = choice.log_fidelity
+        if placed.template is not template:  # what turning costs was estimated until here
+            value = self.placer.value(placed.template, physical, snapshot, corrections)
         binding = Binding(
             physical_qubits=physical,
             snapshot_id=snapshot.content_id,
             compiled_snapshot_id=portfolio.snapshot_id,
             routing=choice.template,
+            corrections_version=corrections.version,
             readout_errors=readout_errors(snapshot, physical),
             basis_gates=self.basis_gates,
-            log_fidelity=self.placer.value(placed, physical, snapshot, corrections),
-            duration_s=workload.duration_s + (0.0 if reads else measurement_s(snapshot, physical)),
+            log_fidelity=value,
+            duration_s=placed.duration_s(physical, self._materialiser.offer(snapshot)),
             reason="; ".join(filter(None, (choice.reason, portfolio.note))),
         )
-        return Bound(placed.circuit, template, binding)
-
-
-def bind_template(
-    template: Template,
-    snapshot: Snapshot,
-    basis_gates: tuple[str, ...],
-    placer: Placer | None = None,
-) -> tuple[QuantumCircuit, Binding]:
-    """Bind one template; `Binder` binds the best of a portfolio."""
-    portfolio = Portfolio((template,), "", "")
-    bound = Binder(basis_gates, placer or Placer()).bind(portfolio, snapshot)
-    return bound.circuit, bound.binding
+        return Bound(placed.template.circuit, template, binding)
 
 
 def bind_in_place(
@@ -196,17 +192,11 @@ def bind_in_place(
     )
 
 
-def bind_experiment(
-    experiment: Experiment,
-    bound: Bound | Template,
-    circuit: QuantumCircuit | None = None,
-    binding: Binding | None = None,
-) -> Experiment:
-    """The caller's experiment on its bound circuit, observables carried along."""
-    if isinstance(bound, Template):
-        assert circuit is not None
-        assert binding is not None
-        bound = Bound(circuit, bound, binding)
+def bind_experiment(experiment: Experiment, bound: Bound) -> Experiment:
+    """The caller's experiment on its bound circuit, observables carried along.
+
+    Parameters go by their names, so that each keeps its value however the compiler ordered them.
+    """
     observables = experiment.observables
     if observables is not None:
         observables = tuple(_through_layout(one, bound.template) for one in observables)

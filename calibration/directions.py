@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
+import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import CircuitInstruction
 from qiskit.converters import circuit_to_dag, dag_to_circuit
 from qiskit.transpiler import Target, TranspilerError
 from qiskit.transpiler.passes import GateDirection, Optimize1qGatesDecomposition
 
-from adapters.target import gate_error, is_usable, operation_named
+from adapters.target import gate_error, operation_named
+from calibration.durations import Durations
 from calibration.template import IGNORED, Template
+from calibration.timeline import Timeline
+from calibration.workload import measurement_s
+from qcpaas.calibration import Quantity
 from qcpaas.errors import CalibrationError
 from store.layout import NO_GATES
 from store.snapshot import Snapshot
@@ -23,9 +29,47 @@ Interaction = tuple[int, int, str]
 Places = Mapping[str, frozenset[Qubits]]
 
 KEPT_CIRCUITS = 256
-KEPT_TOPOLOGIES = 4
+KEPT_OFFERS = 4
+DEAD = 1.0 - 1e-9  # as in `calibration.device_errors`
 # Left where they are by every device: they say something about other instructions.
 PLACELESS = IGNORED | {"store"}
+
+
+@dataclass(frozen=True, eq=False)
+class Offer:
+    """What a device executes under one snapshot.
+
+    Attributes:
+        places: Of each gate.
+        broken: Gates and places that are out of order.
+        down: Qubits that are.
+    """
+
+    snapshot: Snapshot
+    places: Places
+    broken: frozenset[tuple[str, Qubits]]
+    down: frozenset[int]
+    durations: Durations
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, places: Places) -> Offer:
+        broken = {
+            (gate, tuple(place))
+            for (quantity, gate), (where, rows) in snapshot.layout.of_gates.items()
+            if quantity == Quantity.OPERATIONAL
+            for place in where[snapshot.values[rows] == 0.0].tolist()
+        }
+        down = np.flatnonzero(snapshot.per_qubit(Quantity.OPERATIONAL) == 0.0).tolist()
+        durations = Durations.of(snapshot)
+        return cls(snapshot, places, frozenset(broken), frozenset(down), durations)
+
+    def has(self, name: str, place: Qubits) -> bool:
+        listed = name in NO_GATES or place in self.places.get(name, ())
+        return listed and (name, place) not in self.broken and self.down.isdisjoint(place)
+
+    def works(self, gate: str, place: Qubits) -> bool:
+        """Whether it is there, and its error known where others' are."""
+        return self.has(gate, place) and (gate_error(self.snapshot, gate, place) or 0.0) < DEAD
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +83,31 @@ class Materialised:
 
     template: Template
     uses: frozenset[tuple[str, Qubits]]
+
+    def duration_s(self, physical_qubits: Qubits, offer: Offer) -> float:
+        """Scheduled on these qubits; with a readout at its end where the circuit has none."""
+        rows = np.array(physical_qubits, dtype=np.intp)[:, None]
+        lengths = self._timeline.lengths(rows, offer.durations)[:, 0].tolist()
+        ready = [0.0] * self._num_bits
+        for bits, length in zip(self._timeline.bits, lengths, strict=True):
+            end = max(ready[bit] for bit in bits) + length
+            for bit in bits:
+                ready[bit] = end
+        read_later = 0.0 if self._reads else measurement_s(offer.snapshot, physical_qubits)
+        return max(ready, default=0.0) + read_later
+
+    @cached_property
+    def _timeline(self) -> Timeline:
+        circuit = self.template.circuit
+        return Timeline.of(circuit, {qubit: at for at, qubit in enumerate(circuit.qubits)})
+
+    @cached_property
+    def _num_bits(self) -> int:
+        return 1 + max((max(bits) for bits in self._timeline.bits), default=-1)
+
+    @cached_property
+    def _reads(self) -> bool:
+        return any(name == "measure" for name, _ in self.uses)
 
 
 @dataclass(eq=False)
@@ -56,7 +125,7 @@ class Materialiser:
     _made: OrderedDict[tuple[Template, frozenset[Interaction]], Materialised] = field(
         default_factory=OrderedDict
     )
-    _places: OrderedDict[str, Places] = field(default_factory=OrderedDict)
+    _offers: OrderedDict[str, Offer] = field(default_factory=OrderedDict)
 
     def materialise(
         self, template: Template, physical_qubits: Qubits, snapshot: Snapshot
@@ -66,34 +135,42 @@ class Materialiser:
         Raises:
             CalibrationError: The device lacks one of its instructions there, both ways round.
         """
-        places = self._places_of(snapshot)
+        offer = self.offer(snapshot)
         turned = frozenset(
-            interaction
-            for interaction in template.interactions
-            if _is_turned(interaction, physical_qubits, snapshot, places)
+            (first, second, gate)
+            for first, second, gate in template.interactions
+            if _is_turned(gate, (physical_qubits[first], physical_qubits[second]), offer)
         )
         made = self._made.get((template, turned))
         if made is None:
-            circuit = turn(template.circuit, template.interactions, turned, self.basis_gates)
-            made = Materialised(
-                template if circuit is template.circuit else replace(template, circuit=circuit),
-                frozenset(_uses(circuit)),
-            )
-            self._made[template, turned] = made
+            made = self._made[template, turned] = self._make(template, turned)
             if len(self._made) > KEPT_CIRCUITS:
                 self._made.popitem(last=False)
         self._made.move_to_end((template, turned))
-        _check(made, physical_qubits, snapshot, places)
+        _check(made, physical_qubits, offer)
         return made
 
-    def _places_of(self, snapshot: Snapshot) -> Places:
-        places = self._places.get(snapshot.topology_id)
-        if places is None:
-            places = {gate: frozenset(found) for gate, found in snapshot.gates.items()}
-            self._places[snapshot.topology_id] = places
-            if len(self._places) > KEPT_TOPOLOGIES:
-                self._places.popitem(last=False)
-        return places
+    def offer(self, snapshot: Snapshot) -> Offer:
+        """What the device executes."""
+        offer = self._offers.get(snapshot.content_id)
+        if offer is None:
+            offer = self._offers[snapshot.content_id] = Offer.of(snapshot, self._places(snapshot))
+            if len(self._offers) > KEPT_OFFERS:
+                self._offers.popitem(last=False)
+        return offer
+
+    def _places(self, snapshot: Snapshot) -> Places:
+        """Those of an earlier snapshot where nothing but values has changed."""
+        for offer in self._offers.values():
+            if offer.snapshot.topology_id == snapshot.topology_id:
+                return offer.places
+        return {gate: frozenset(places) for gate, places in snapshot.gates.items()}
+
+    def _make(self, template: Template, turned: frozenset[Interaction]) -> Materialised:
+        circuit = turn(template.circuit, template.interactions, turned, self.basis_gates)
+        same = circuit is template.circuit
+        placed = template if same else replace(template, circuit=circuit)
+        return Materialised(placed, frozenset(_uses(circuit)))
 
 
 def turn(
@@ -142,33 +219,20 @@ def _target(
     return target
 
 
-def _is_turned(
-    interaction: Interaction, physical_qubits: Qubits, snapshot: Snapshot, places: Places
-) -> bool:
-    first, second, gate = interaction
-    place = physical_qubits[first], physical_qubits[second]
-    known = places.get(gate, frozenset())
-    return not _works(gate, place, snapshot, known) and _works(gate, place[::-1], snapshot, known)
+def _is_turned(gate: str, place: Qubits, offer: Offer) -> bool:
+    return not offer.works(gate, place) and offer.works(gate, place[::-1])
 
 
-def _works(gate: str, place: Qubits, snapshot: Snapshot, known: frozenset[Qubits]) -> bool:
-    return (
-        place in known
-        and is_usable(snapshot, gate, place)
-        and (gate_error(snapshot, gate, place) or 0.0) < 1.0
-    )
-
-
-def _check(made: Materialised, physical_qubits: Qubits, snapshot: Snapshot, places: Places) -> None:
+def _check(made: Materialised, physical_qubits: Qubits, offer: Offer) -> None:
     """Nothing leaves for a device that does not have it at that place, whatever was chosen."""
     for name, qubits in made.uses:
         place = tuple(physical_qubits[qubit] for qubit in qubits)
-        known = name in NO_GATES or place in places.get(name, ())
-        if not known or not is_usable(snapshot, name, place):
+        if not offer.has(name, place):
             raise CalibrationError(
-                f"circuit {made.template.circuit.name} was placed where {snapshot.device} has no "
-                f"working {name} on qubit{'s' * (len(place) > 1)} {', '.join(map(str, place))} in "
-                f"snapshot {snapshot.content_id}. Choose another placement or device."
+                f"circuit {made.template.circuit.name} was placed where {offer.snapshot.device} "
+                f"has no working {name} on qubit{'s' * (len(place) > 1)} "
+                f"{', '.join(map(str, place))} in snapshot {offer.snapshot.content_id}. Choose "
+                f"another placement or device."
             )
 
 
