@@ -15,7 +15,8 @@ from store.snapshot import Snapshot
 
 DEAD = 1.0 - 1e-9  # error of what is out of order, or of what was not reported where others were
 # What can be applied the other way round: as it is, or between gates on the qubits by themselves.
-TURNABLE = frozenset({"cx", "cz", "ecr", "rxx", "ryy", "rzx", "rzz", "swap"})
+SYMMETRIC = frozenset({"cz", "rxx", "ryy", "rzz", "swap"})
+TURNABLE = SYMMETRIC | {"cx", "ecr", "rzx"}
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 
-from calibration.device_errors import TURNABLE
+from calibration.device_errors import SYMMETRIC, TURNABLE
 from calibration.directions import turn
 from calibration.template import Template, leaves
 from calibration.timeline import TIMELESS
@@ -40,7 +40,7 @@ def turning_prices(template: Template, basis_gates: tuple[str, ...]) -> Array:
     interactions = template.interactions
     prices = np.zeros((len(interactions), 2))
     number = {interaction: place for place, interaction in enumerate(interactions)}
-    turnable = [interaction for interaction in interactions if interaction[2] in TURNABLE]
+    turnable = [each for each in interactions if each[2] in TURNABLE - SYMMETRIC]
     uses = np.zeros(len(template.home))
     for first, second, gate in turnable:
         uses[[first, second]] += interactions[first, second, gate]
