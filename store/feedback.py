@@ -39,7 +39,8 @@ class Feedbacks:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._add = store.insert(FEEDBACK).on_conflict_do_nothing()
+        # Returning, since PostgreSQL's driver does not count the rows of such an insert.
+        self._add = store.insert(FEEDBACK).on_conflict_do_nothing().returning(FEEDBACK.c.version)
 
     def version(self, device: str) -> int:
         """0 where nothing was ever learnt."""
@@ -108,7 +109,7 @@ class Feedbacks:
         """Whether nobody has written since ``version``."""
         new = {"version": version + 1, "payload": payload, "updated_at": datetime.now(UTC)}
         if not version:
-            return connection.execute(self._add, {"device": device, **new}).rowcount == 1
+            return connection.scalar(self._add, {"device": device, **new}) is not None
         same = (FEEDBACK.c.device == device, FEEDBACK.c.version == version)
         return connection.execute(update(FEEDBACK).where(*same).values(new)).rowcount == 1
 
