@@ -60,7 +60,7 @@ class Device:
         self.capabilities = self.adapter.capabilities()
         self.compiled = CompiledCache(self.store)
         self.feedback = DeviceFeedback(self.name, self.store)
-        self.binder = Binder(self.capabilities.basis_gates, Placer(Embeddings()))
+        self.binder = Binder(self.capabilities.basis_gates, Placer(Embeddings(self.compiled)))
 
     @classmethod
     def open(
