@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     )
     from qcpaas.jobs import RuntimeJob
     from qcpaas.manifest import Manifest
+    from qcpaas.parts import next_part
     from qcpaas.primitives import Estimator, Sampler
     from qcpaas.provider import RuntimeProvider
     from qcpaas.schemas import JobState, OptionSpec, PartialResult, Progress, Recovery
@@ -118,6 +119,7 @@ __all__ = [
     "UnknownSnapshot",
     "WorkloadError",
     "__version__",
+    "next_part",
 ]
 
 # Where each name lives; the others are errors.
@@ -143,6 +145,7 @@ _HOMES = {
     "RuntimeWorkerBase": "worker",
     "Sampler": "primitives",
     "Settings": "settings",
+    "next_part": "parts",
 }
 
 

@@ -32,6 +32,7 @@ def test_exported_names_are_these():
         "Sampler",
         "Settings",
         "__version__",
+        "next_part",
     ]
 
 
