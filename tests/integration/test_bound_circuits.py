@@ -13,10 +13,14 @@ from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.quantum_info import Operator, SparsePauliOp, Statevector, random_pauli_list
 from qiskit_aer import AerSimulator
 
+from adapters.backend import DeviceBackend
 from adapters.fake_backends import read_snapshot
 from adapters.target import build_target, topology_target
-from calibration.binding import Binder, bind_experiment
+from adapters.twins import TwinAdapter
+from calibration.binding import Binder, bind_experiment, readout_errors
 from calibration.portfolio import compile_portfolio
+from pipeline.measurement import MeasurementBasis
+from pipeline.readout import ReadoutMitigation
 from qcpaas.calibration import Quantity
 from qcpaas.execution import Experiment
 
@@ -227,6 +231,7 @@ def random_dynamic(rng, width):
         elif kind == "loop":
             with circuit.for_loop(range(2)):
                 random_gates(circuit, rng, qubits, 2)
+                circuit.rx(SHARED[0] + 0.3, qubit)
         elif kind == "register":
             with circuit.if_test((circuit.cregs[0], int(rng.integers(4)))):
                 random_gates(circuit, rng, qubits, 2)
@@ -234,6 +239,7 @@ def random_dynamic(rng, width):
             with circuit.if_test((circuit.clbits[clbit], 1)) as otherwise:
                 random_gates(circuit, rng, qubits, 2)
             with otherwise:
+                circuit.ry(SHARED[2] * SHARED[0], qubit)
                 random_gates(circuit, rng, qubits, 2)
     for qubit, clbit in zip(rng.permutation(width)[1:], rng.permutation(width)[1:], strict=True):
         circuit.measure(qubit, circuit.cregs[1][int(clbit)])
@@ -319,16 +325,19 @@ def applied(gate, state, qubits):
 def test_classical_bits_keep_their_meaning_through_branches_loops_and_resets(device, width):
     rng = np.random.default_rng([width, 7, *device.snapshot.device.encode()])
     circuit = random_dynamic(rng, width)
-    expected = outcomes_of(circuit)
+    row = rng.uniform(-3, 3, (1, circuit.num_parameters))
+    expected = outcomes_of(circuit.assign_parameters(row[0]))
     assert sum(expected.values()) == pytest.approx(1)
-    for moved, _ in device.bound(Experiment(circuit, np.zeros((1, 0))), rng):
+    for moved, _ in device.bound(Experiment(circuit, row), rng):
         assert [(r.name, r.size) for r in moved.circuit.cregs] == [("x", 2), ("y", width)]
-        assert outcomes_of(moved.circuit) == pytest.approx(expected, abs=1e-7)
+        found = outcomes_of(moved.circuit.assign_parameters(moved.parameter_values[0]))
+        assert found == pytest.approx(expected, abs=1e-7)
 
 
 def test_counts_of_the_isa_circuit_are_the_originals(device):
     rng = np.random.default_rng([3, *device.snapshot.device.encode()])
     circuit = random_dynamic(rng, 3)
+    circuit = circuit.assign_parameters(rng.uniform(-3, 3, circuit.num_parameters))
     shots = 4_000
     expected = outcomes_of(circuit)
     simulator = AerSimulator(seed_simulator=5, max_parallel_threads=1)
@@ -342,3 +351,48 @@ def test_counts_of_the_isa_circuit_are_the_originals(device):
         chance = expected.get(bits, 0.0)
         spread = 5 * np.sqrt(chance * (1 - chance) / shots) + 1e-9
         assert found.get(bits, 0.0) == pytest.approx(chance, abs=spread)
+
+
+def test_the_newest_readout_model_undoes_what_yesterdays_leaves():
+    """Readout errors drift by a third; what is left of them is compared with perfect readout."""
+    yesterday = read_snapshot("FakeTorino")
+    rng = np.random.default_rng(12)
+    binder = Binder((*yesterday.gates, "measure", "delay"))
+    circuit = QuantumCircuit(6)
+    circuit.h(0)
+    for qubit in range(5):
+        circuit.cx(qubit, qubit + 1)
+    observables = (SparsePauliOp("ZZZZZZ"), SparsePauliOp(["XXXXXX", "IIIIZZ"], [0.5, 0.5]))
+    portfolio = compile_portfolio(circuit, topology_target(yesterday), seeds=(1,))
+    left = {"nothing": [], "yesterday": [], "today": []}
+    for _ in range(2):
+        today = drifted(yesterday, rng, sigma=0.35)
+        bound = binder.bind(portfolio, today)
+        now = bind_experiment(Experiment(circuit, np.zeros((1, 0)), observables, shots=None), bound)
+        stale = readout_errors(yesterday, bound.binding.physical_qubits)
+        then = replace(now, binding=replace(now.binding, readout_errors=stale))
+        truth = values_on(today, now, perfect_readout=True)
+        for name, experiment, mitigated in (
+            ("nothing", now, False),
+            ("yesterday", then, True),
+            ("today", now, True),
+        ):
+            found = values_on(today, experiment, mitigated=mitigated)
+            left[name].append(np.abs(found - truth).mean())
+    nothing, old, new = (np.mean(left[name]) for name in ("nothing", "yesterday", "today"))
+    assert new < 1e-9
+    assert 10 * new < old < nothing
+    assert old > 0.002
+
+
+def values_on(snapshot, experiment, *, mitigated=False, perfect_readout=False):
+    """Exact expectation values on a twin of a device."""
+    readout = {Quantity.READOUT_P01, Quantity.READOUT_P10}
+    if perfect_readout:
+        kept = [0.0 if key[0] in readout else 1.0 for key in snapshot.keys]
+        snapshot = replace(snapshot, values=snapshot.values * kept)
+    stack = DeviceBackend(TwinAdapter("twin", snapshot), lambda: 1)
+    if mitigated:
+        stack = ReadoutMitigation(stack)
+    (found,) = MeasurementBasis(stack).run([experiment])
+    return found.values
