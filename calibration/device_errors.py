@@ -55,15 +55,21 @@ class DeviceErrors:
         couplers = snapshot.layout.couplers
         factors = _Factors.of(corrections, couplers)
         operational = snapshot.per_qubit(Quantity.OPERATIONAL) != 0.0
-        one, two, turned = {}, {}, {}
-        for gate, places in snapshot.layout.gate_places.items():
-            if places.shape[1] == 1:
-                errors = _on(gate, places, snapshot, snapshot.num_qubits)
-                one[gate] = _times(np.where(operational, errors, DEAD), factors.one_qubit)
-            elif places.shape[1] == 2:
-                errors = _on(gate, places, snapshot, len(couplers.first))
-                works = operational[couplers.first] & operational[couplers.second]
-                errors, turned[gate] = _either_way(gate, np.where(works, errors, DEAD), couplers)
+        places = snapshot.layout.gate_places
+        one = {
+            gate: np.where(operational, _on(gate, where, snapshot, len(operational)), DEAD)
+            for gate, where in places.items()
+            if where.shape[1] == 1
+        }
+        rotation = _rotation(one, snapshot)
+        two, turned = {}, {}
+        works = operational[couplers.first] & operational[couplers.second]
+        rotates = (rotation[couplers.first] < DEAD) & (rotation[couplers.second] < DEAD)
+        for gate, where in places.items():
+            if where.shape[1] == 2:
+                errors = np.where(works, _on(gate, where, snapshot, len(works)), DEAD)
+                turns = works if gate in SYMMETRIC else rotates & (gate in TURNABLE)
+                errors, turned[gate] = _either_way(errors, turns, couplers)
                 two[gate] = _times(errors, factors.two_qubit)
         t1_s = np.nan_to_num(snapshot.per_qubit(Quantity.T1_S), nan=np.inf)
         t2_s = np.nan_to_num(snapshot.t2_per_qubit(), nan=np.inf)
@@ -71,8 +77,8 @@ class DeviceErrors:
             couplers=couplers,
             two_qubit=two,
             turned=turned,
-            one_qubit=one,
-            rotation=_rotation(one, snapshot),
+            one_qubit={gate: _times(errors, factors.one_qubit) for gate, errors in one.items()},
+            rotation=_times(rotation, factors.one_qubit),
             readout=_times(np.where(operational, _readout(snapshot), DEAD), factors.readout),
             t1_s=t1_s,
             t2_s=np.minimum(t2_s, 2 * t1_s),  # more is not physical
@@ -133,12 +139,10 @@ def _numbers(places: Index, couplers: Couplers) -> Index:
     return couplers.number[places[:, 0], places[:, 1]].astype(np.intp)
 
 
-def _either_way(gate: str, errors: Array, couplers: Couplers) -> tuple[Array, Flags]:
+def _either_way(errors: Array, turns: Flags, couplers: Couplers) -> tuple[Array, Flags]:
     """Errors where a gate that does not work one way is applied the other way, and where it is."""
     backward = errors[couplers.reverse]
-    turned = (errors >= DEAD) & (backward < DEAD)
-    if gate not in TURNABLE:
-        return errors, np.zeros_like(turned)
+    turned = (errors >= DEAD) & (backward < DEAD) & turns
     return np.where(turned, backward, errors), turned
 
 

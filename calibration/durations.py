@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,7 @@ class Durations:
         readout = np.nan_to_num(snapshot.per_qubit(Quantity.READOUT_DURATION_S))
         return cls(snapshot.layout.couplers, one, two, readout, snapshot.dt_s or 0.0, wider)
 
+    @cached_property
     def typical(self) -> Durations:
         """A device on which every gate takes as long everywhere: its median."""
         return Durations(

@@ -18,6 +18,7 @@ from calibration.portfolio import Portfolio
 from calibration.scores import OUT_OF_ORDER, Device, Losses, Scorer
 from calibration.template import Template
 from qcpaas.errors import CalibrationError
+from store.layout import Layout
 from store.snapshot import Snapshot
 
 __all__ = ["DEAD", "DeviceErrors", "Placement", "Placer"]
@@ -61,6 +62,7 @@ class Placer:
     def __init__(self, embeddings: Embeddings | None = None) -> None:
         self.embeddings = Embeddings() if embeddings is None else embeddings
         self._scorers: OrderedDict[tuple[Template, tuple[str, ...]], Scorer] = OrderedDict()
+        self._durations: tuple[Layout, Array, Durations] | None = None
         self._devices: OrderedDict[tuple[str, int], tuple[Corrections, Device]] = OrderedDict()
 
     def choose(
@@ -84,7 +86,7 @@ class Placer:
         finalists = _finalists(found)
         for group in finalists:
             scorer = self._scorer(portfolio.templates[group.template], snapshot)
-            losses = scorer.losses(group.rows, device, OUT_OF_ORDER)
+            losses = scorer.losses(group.rows, device, device.ranking)
             down = ~device.errors.operational[group.rows].all(axis=0)
             group.values = (losses.total + OUT_OF_ORDER * down).round(ROUNDING)
         return _best(finalists, found, snapshot)
@@ -140,8 +142,8 @@ class Placer:
         corrections: Corrections,
     ) -> Losses:
         rows = np.array(physical_qubits, dtype=np.intp)[:, None]
-        scorer = self._scorer(template, snapshot)
-        return scorer.losses(rows, self._device(snapshot, corrections))
+        device = self._device(snapshot, corrections)
+        return self._scorer(template, snapshot).losses(rows, device, device.logs)
 
     def _scorer(self, template: Template, snapshot: Snapshot) -> Scorer:
         key = (template, tuple(snapshot.gates))
@@ -156,12 +158,24 @@ class Placer:
         # The corrections themselves are kept with the answer, so that no others get their id.
         key = (snapshot.content_id, id(corrections))
         if key not in self._devices:
-            device = Device(DeviceErrors.of(snapshot, corrections), Durations.of(snapshot))
-            self._devices[key] = (corrections, device)
+            errors = DeviceErrors.of(snapshot, corrections)
+            self._devices[key] = (corrections, Device(errors, self._durations_of(snapshot)))
             if len(self._devices) > KEPT_DEVICES:
                 self._devices.popitem(last=False)
         self._devices.move_to_end(key)
         return self._devices[key][1]
+
+    def _durations_of(self, snapshot: Snapshot) -> Durations:
+        """The last ones where they have not changed, as they hardly ever do."""
+        layout, rows = snapshot.layout, snapshot.layout.of_durations
+        values = snapshot.values[rows]
+        if self._durations is not None:
+            same, before, durations = self._durations
+            if same is layout and np.array_equal(before, values):
+                return durations
+        durations = Durations.of(snapshot)
+        self._durations = (layout, values, durations)
+        return durations
 
 
 @dataclass(eq=False)

@@ -24,11 +24,50 @@ OUT_OF_ORDER = -1e6  # nats: so that no sum of living errors is worse
 
 
 @dataclass(frozen=True, eq=False)
+class Logs:
+    """Natural logarithms of success probabilities; `dead` stands for what is out of order.
+
+    Attributes:
+        dead: What each use of something out of order costs, nats.
+        two_qubit: Of each gate by coupler, and last, where there is none, shape ``(e + 1,)``.
+        one_qubit: Of each gate, shape ``(n,)``.
+        rotation, readout: Shape ``(n,)``.
+    """
+
+    dead: float
+    two_qubit: dict[str, Array]
+    one_qubit: dict[str, Array]
+    rotation: Array
+    readout: Array
+
+    @classmethod
+    def of(cls, errors: DeviceErrors, dead: float) -> Logs:
+        two = {gate: _log(np.append(each, DEAD), dead) for gate, each in errors.two_qubit.items()}
+        one = {gate: _log(each, dead) for gate, each in errors.one_qubit.items()}
+        # Nothing is turned where rotations are out of order.
+        return cls(dead, two, one, _log(errors.rotation, 0.0), _log(errors.readout, dead))
+
+    def of_rotations(self, gate: str) -> Array:
+        """Of a 1-qubit gate; one that the device does not have works nowhere."""
+        return self.one_qubit.get(gate, np.full_like(self.rotation, self.dead))
+
+
+@dataclass(frozen=True, eq=False)
 class Device:
     """What one snapshot says of a device, and what was learnt of it."""
 
     errors: DeviceErrors
     durations: Durations
+
+    @cached_property
+    def logs(self) -> Logs:
+        """For the value of a placement."""
+        return Logs.of(self.errors, LOG_DEAD)
+
+    @cached_property
+    def ranking(self) -> Logs:
+        """For a choice among placements."""
+        return Logs.of(self.errors, OUT_OF_ORDER)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +111,7 @@ class Scorer:
         self._counts = np.array(list(template.interactions.values()), dtype=np.float64)
         self._first = np.array([first for first, _, _ in self._pairs], dtype=np.intp)
         self._second = np.array([second for _, second, _ in self._pairs], dtype=np.intp)
+        self._typical: tuple[Durations, Array] | None = None
         self._of_gate: dict[str, Index] = {}
         for gate in dict.fromkeys(gate for _, _, gate in self._pairs):
             same = [number for number, pair in enumerate(self._pairs) if pair[2] == gate]
@@ -82,32 +122,29 @@ class Scorer:
         """Qubits that move together and their pattern, largest first."""
         return connected_parts(self.template)
 
-    def losses(self, rows: Index, device: Device, dead: float = LOG_DEAD) -> Losses:
+    def losses(self, rows: Index, device: Device, logs: Logs) -> Losses:
         """With the durations of the placements themselves.
 
         Args:
             rows: Device qubit of each compact qubit, shape ``(k, m)``.
-            dead: What each use of something out of order costs, nats.
         """
         errors = device.errors
         idle_s, _ = self._demand.timeline.idle(rows, device.durations)
         one_qubit = np.zeros(rows.shape)
         for gate, counts in self._demand.one_qubit.items():
-            one_qubit += counts[:, None] * _log(_known(errors, gate), dead)[rows]
-        two_qubit = np.full((len(self._pairs), rows.shape[1]), dead)
+            one_qubit += counts[:, None] * logs.of_rotations(gate)[rows]
+        two_qubit = np.full((len(self._pairs), rows.shape[1]), logs.dead)
         for gate, numbers in self._of_gate.items():
             if gate in errors.two_qubit:
-                coupler = errors.couplers.number[
-                    rows[self._first[numbers]], rows[self._second[numbers]]
-                ]
-                log = np.append(_log(errors.two_qubit[gate], dead), dead)  # the last: not coupled
-                two_qubit[numbers] = log[coupler]
+                first, second = rows[self._first[numbers]], rows[self._second[numbers]]
+                coupler = errors.couplers.number[first, second]  # -1, the last, where there is none
+                two_qubit[numbers] = logs.two_qubit[gate][coupler]
                 if errors.turned[gate].any():
-                    turned = np.append(errors.turned[gate], False)[coupler]
-                    self._add_turning(one_qubit, numbers, turned, _log(errors.rotation, dead)[rows])
+                    turned = errors.turned[gate][coupler] & (coupler >= 0)
+                    self._add_turning(one_qubit, numbers, turned, logs.rotation[rows])
         return Losses(
             one_qubit=one_qubit,
-            readout=self._demand.reads[:, None] * _log(errors.readout, dead)[rows],
+            readout=self._demand.reads[:, None] * logs.readout[rows],
             idle=_log_idle(idle_s, errors.t1_s[rows], errors.t2_s[rows]) * errors.idle[rows],
             two_qubit=two_qubit * self._counts[:, None],
         )
@@ -116,7 +153,7 @@ class Scorer:
         """Of each part: what a trie or a beam search adds up."""
         errors = device.errors
         alone = self._alone(device)
-        tables = self._tables(errors)
+        tables = self._tables(device)
         found = []
         for qubits, pattern in self.parts:
             steps, order = pattern.steps, [qubits[step.node] for step in pattern.steps]
@@ -137,42 +174,47 @@ class Scorer:
 
     def _alone(self, device: Device) -> Array:
         """What each compact qubit loses by itself on each device qubit, shape ``(k, n)``."""
-        errors = device.errors
+        errors, logs = device.errors, device.ranking
         idle_s = self._typical_idle_s(device.durations)
         total = _log_idle(idle_s[:, None], errors.t1_s, errors.t2_s) * errors.idle
-        total = total + self._demand.reads[:, None] * _log(errors.readout, OUT_OF_ORDER)
+        total += self._demand.reads[:, None] * logs.readout
         for gate, counts in self._demand.one_qubit.items():
-            total += counts[:, None] * _log(_known(errors, gate), OUT_OF_ORDER)
-        total += np.where(errors.operational, 0.0, OUT_OF_ORDER)
-        return np.asarray(total)
+            total += counts[:, None] * logs.of_rotations(gate)
+        total[:, ~errors.operational] += OUT_OF_ORDER
+        return total
 
     def _typical_idle_s(self, durations: Durations) -> Array:
-        home = np.array(self.template.home, dtype=np.intp)[:, None]
-        return self._demand.timeline.idle(home, durations.typical())[0][:, 0]
+        if self._typical is None or self._typical[0] is not durations.typical:
+            home = np.array(self.template.home, dtype=np.intp)[:, None]
+            idle_s = self._demand.timeline.idle(home, durations.typical)[0][:, 0]
+            self._typical = (durations.typical, idle_s)
+        return self._typical[1]
 
-    def _tables(self, errors: DeviceErrors) -> dict[tuple[int, int], Array]:
+    def _tables(self, device: Device) -> dict[tuple[int, int], Array]:
         """What the gates between two compact qubits lose on each coupler, both ways round."""
+        couplers = device.errors.couplers
+        forward = np.full((len(self._pairs), len(couplers.first)), OUT_OF_ORDER)
+        for gate, numbers in self._of_gate.items():
+            if gate in device.errors.two_qubit:
+                forward[numbers] = self._of_couplers(gate, numbers, device)
+        backward = forward[:, couplers.reverse]
         tables: dict[tuple[int, int], Array] = {}
-        for number, (first, second, gate) in enumerate(self._pairs):
-            table = self._table(number, gate, errors)
-            for pair, column in (
-                ((first, second), table),
-                ((second, first), table[errors.couplers.reverse]),
-            ):
-                tables[pair] = tables[pair] + column if pair in tables else column
+        for number, (first, second, _) in enumerate(self._pairs):
+            for pair, table in (((first, second), forward), ((second, first), backward)):
+                known = tables.get(pair)
+                tables[pair] = table[number] if known is None else known + table[number]
         return tables
 
-    def _table(self, number: int, gate: str, errors: DeviceErrors) -> Array:
-        couplers = errors.couplers
-        if gate not in errors.two_qubit:
-            return np.full(len(couplers.first), OUT_OF_ORDER)
-        table = _log(errors.two_qubit[gate], OUT_OF_ORDER)
-        turned = errors.turned[gate]
+    def _of_couplers(self, gate: str, numbers: Index, device: Device) -> Array:
+        """What interactions of one gate lose on each coupler, shape ``(len(numbers), e)``."""
+        couplers, logs = device.errors.couplers, device.ranking
+        table = np.broadcast_to(logs.two_qubit[gate][:-1], (len(numbers), len(couplers.first)))
+        turned = device.errors.turned[gate]
         if turned.any():
-            log = _log(errors.rotation, OUT_OF_ORDER)
-            first, second = self._turning[number]
-            table = table + turned * (first * log[couplers.first] + second * log[couplers.second])
-        weighted: Array = self._counts[number] * table
+            extra = self._turning[numbers]
+            table = table + extra[:, :1] * (turned * logs.rotation[couplers.first])
+            table += extra[:, 1:] * (turned * logs.rotation[couplers.second])
+        weighted: Array = self._counts[numbers, None] * table
         return weighted
 
     def _add_turning(
@@ -188,13 +230,9 @@ class Scorer:
         return turning_prices(self.template, self._basis_gates)
 
 
-def _known(errors: DeviceErrors, gate: str) -> Array:
-    """Of a 1-qubit gate; one that the device does not have works nowhere."""
-    return errors.one_qubit.get(gate, np.full_like(errors.rotation, DEAD))
-
-
 def _log(errors: Array, dead: float) -> Array:
-    log: Array = np.where(errors >= DEAD, dead, np.log1p(-errors))
+    log: Array = np.log1p(-errors)
+    log[errors >= DEAD] = dead
     return log
 
 

@@ -129,6 +129,13 @@ class Layout:
         return np.array(found, dtype=np.intp)
 
     @cached_property
+    def of_durations(self) -> NDArray[np.intp]:
+        """Rows of the durations of gates and of readout."""
+        names = {Quantity.GATE_DURATION_S.value, Quantity.READOUT_DURATION_S.value}
+        found = [row for row, (name, _, _) in enumerate(self.keys) if name in names]
+        return np.array(found, dtype=np.intp)
+
+    @cached_property
     def gates(self) -> dict[str, tuple[tuple[int, ...], ...]]:
         """Qubit tuples of every gate, with whatever is known of it."""
         found: dict[str, dict[tuple[int, ...], None]] = {}
