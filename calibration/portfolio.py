@@ -166,9 +166,11 @@ def _pass_manager(
         )
 
     manager = preset(3)
-    # Level 3 searches for a minute whether the circuit lies on the device, and then for the best
-    # such place, which is chosen later here; it found no shorter routings than level 2.
-    manager.layout, manager.routing = (preset(2).layout, preset(2).routing)
+    if lies and initial_layout is None:
+        # Level 3 searches for a minute whether the circuit lies on the device, and then for the
+        # best such place, which is chosen later here; it found no shorter routings than level 2.
+        brief = preset(2)
+        manager.layout, manager.routing = brief.layout, brief.routing
     return manager
 
 
@@ -187,16 +189,19 @@ def best_few(templates: Sequence[Template]) -> tuple[Template, ...]:
     Twins have the same gates on the same pattern of qubits, so that they score alike wherever
     they are laid.
     """
-    ordered = sorted(templates, key=length)
-    longest = LONGEST * length(ordered[0])[0]
+    if len(templates) == 1:
+        return tuple(templates)
+    lengths = [length(template) for template in templates]
+    longest = LONGEST * min(lengths)[0]
     kept: list[Template] = []
     patterns: list[rx.PyDiGraph] = []
-    for template in ordered:
+    for (gates, _), template in sorted(
+        zip(lengths, templates, strict=True), key=lambda pair: pair[0]
+    ):
         pattern = _pattern(template)
-        if length(template)[0] > longest or any(_same(pattern, other) for other in patterns):
-            continue
-        kept.append(template)
-        patterns.append(pattern)
+        if gates <= longest and not any(_same(pattern, other) for other in patterns):
+            kept.append(template)
+            patterns.append(pattern)
     return tuple(kept[:KEPT])
 
 

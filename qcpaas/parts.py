@@ -52,7 +52,7 @@ def split(circuit: QuantumCircuit) -> list[QuantumCircuit]:
             parts.append(circuit.copy_empty_like())
             parts[-1].global_phase = 0
         else:
-            parts[-1].append(step, copy=False)
+            parts[-1]._append(step)  # noqa: SLF001  as it stood before: no checks are needed
     return parts
 
 
@@ -63,5 +63,5 @@ def whole(circuit: QuantumCircuit) -> QuantumCircuit:
     unmarked = circuit.copy_empty_like()
     for step in circuit.data:
         if not is_mark(step):
-            unmarked.append(step, copy=False)
+            unmarked._append(step)  # noqa: SLF001
     return unmarked
