@@ -7,13 +7,18 @@ from pathlib import Path
 
 from benchmarks.report import Options, Report, run_benchmark
 
-PARTS = ("quality",)
+PARTS = ("latency", "quality")
 
 
 def measure(options: Options, report: Report) -> None:
     """Late binding: latency, cost an iteration, quality beside peers, staleness, growth."""
     wanted: list[str] = options.own.part or list(PARTS)
     quick, seed = options.quick, options.seed
+    if "latency" in wanted:
+        from benchmarks.binding_latency import measure_iterations, measure_latency
+
+        measure_latency(report, quick=quick, seed=seed)
+        measure_iterations(report, quick=quick, seed=seed)
     if "quality" in wanted:
         from benchmarks.binding_quality import measure_quality
 
