@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import rustworkx as rx
 from numpy.typing import NDArray
 
-from store.couplers import Couplers
+from store.couplers import Couplers, distances
 
 Pair = tuple[int, int]
+MAX_REACH = 3  # distances that are checked for each new node
 BALLS = 16  # how far around a qubit its neighbourhood is compared
 
 
@@ -24,11 +24,14 @@ class Step:
     Attributes:
         parent: Position in the order of a placed node that it is joined to; -1 for the first.
         back: Positions of the other placed nodes that it is joined to.
+        reach: Positions and distances of placed nodes to which a way leads that is not placed
+            yet: no further away may it go from them on the device.
     """
 
     node: int
     parent: int
     back: tuple[int, ...]
+    reach: tuple[Pair, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,27 @@ class Pattern:
         for node in _ordered(self.neighbours):
             placed = sorted(position[n] for n in self.neighbours[node] if n in position)
             parent = placed[-1] if placed else -1
-            steps.append(Step(node, parent, tuple(placed[:-1])))
+            reach = self._reach(node, placed, list(position))
+            steps.append(Step(node, parent, tuple(placed[:-1]), reach))
             position[node] = len(position)
         return tuple(steps)
+
+    def _reach(
+        self, node: int, joined: Sequence[int], order: Sequence[int]
+    ) -> tuple[tuple[int, int], ...]:
+        """The nearest placed nodes whose distance does not follow from what is placed."""
+        away = self._distances[node][order]
+        by_placed = self._distances[[order[place] for place in joined]][:, order] + 1
+        open_ends = np.flatnonzero((by_placed > away).all(axis=0))
+        kept: list[Pair] = []
+        for place in open_ends[np.argsort(away[open_ends], kind="stable")].tolist():
+            between = [self._distances[order[other], order[place]] for other, _ in kept]
+            follows = any(d + b <= away[place] for (_, d), b in zip(kept, between, strict=True))
+            if not follows:
+                kept.append((place, int(away[place])))
+            if len(kept) == MAX_REACH:
+                break
+        return tuple(kept)
 
     def fits(self, couplers: Couplers) -> NDArray[np.bool_]:
         """Where each node may go, judged by its surroundings, shape ``(size, n)``.
@@ -64,7 +85,7 @@ class Pattern:
         A node's neighbours have other neighbours of their own, and nothing gets further apart on
         a device that has more couplers than the pattern has edges.
         """
-        device, pattern = _distances(couplers.num_qubits, couplers.pairs), self._distances
+        device, pattern = couplers.distances, self._distances
         reach = int(min(BALLS, pattern.max(initial=0)))
         fits = np.ones((self.size, couplers.num_qubits), dtype=bool)
         for radius in range(1, reach + 1):
@@ -77,22 +98,13 @@ class Pattern:
         return fits
 
     @cached_property
-    def _distances(self) -> NDArray[np.float64]:
-        return _distances(self.size, self.edges)
+    def _distances(self) -> NDArray[np.int16]:
+        return distances(self.size, self.edges)
 
 
-def _distances(size: int, edges: Iterable[Pair]) -> NDArray[np.float64]:
-    """Edges between any two nodes, infinite where nothing joins them."""
-    graph = rx.PyGraph()
-    graph.add_nodes_from(range(size))
-    graph.add_edges_from_no_data(list(edges))
-    distances: NDArray[np.float64] = rx.distance_matrix(graph, null_value=np.inf)
-    return distances
-
-
-def _degrees_around(distances: NDArray[np.float64]) -> NDArray[np.intp]:
+def _degrees_around(apart: NDArray[np.int16]) -> NDArray[np.intp]:
     """Degrees of each node's neighbours, largest first, zeros behind."""
-    near = distances == 1
+    near = apart == 1
     degrees = near.sum(axis=1)
     around = np.sort(np.where(near, degrees[None, :], 0), axis=1)[:, ::-1]
     return around[:, : int(degrees.max(initial=0))]
@@ -101,13 +113,14 @@ def _degrees_around(distances: NDArray[np.float64]) -> NDArray[np.intp]:
 def _ordered(neighbours: Sequence[Sequence[int]]) -> Iterator[int]:
     """Every node, each joined to an earlier one."""
     start = _start(neighbours)
-    placed, order = {start}, [start]
+    placed, newest_last = {start}, [start]  # of the placed ones those with free neighbours
     yield start
     while len(placed) < len(neighbours):
-        for node in _next(neighbours, placed, order):
+        for node in _next(neighbours, placed, newest_last):
             placed.add(node)
-            order.append(node)
+            newest_last.append(node)
             yield node
+        newest_last = [node for node in newest_last if not placed.issuperset(neighbours[node])]
 
 
 def _start(neighbours: Sequence[Sequence[int]]) -> int:
@@ -152,7 +165,7 @@ def _next(
         free = [node for node in neighbours[newest] if node not in placed]
         if free:  # the shortest branch first: it is the sooner done
             return [min(free, key=lambda node: (_branch(neighbours, placed, node), node))]
-    return [min(set(range(len(neighbours))) - placed)]
+    raise ValueError("the pattern is not connected")
 
 
 def _branch(neighbours: Sequence[Sequence[int]], placed: set[int], start: int) -> int:

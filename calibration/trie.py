@@ -157,6 +157,8 @@ def extensions(
         place = couplers.second[edge]
         back = couplers.number[part[parent][:, list(step.back)].T, place].astype(np.intp)
         linked = np.asarray((back >= 0).all(axis=0))
+        for other, distance in step.reach:
+            linked &= couplers.distances[part[parent, other], place] <= distance
         free = linked.copy()
         free[linked] = (part[parent[linked]] != place[linked, None]).all(axis=1)
         yield Level(parent[free] + start, edge[free], back[:, free])

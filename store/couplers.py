@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import rustworkx as rx
 from numpy.typing import NDArray
 
 Index = NDArray[np.intp]
+FAR = 16_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +68,22 @@ class Couplers:
         return out
 
     @cached_property
+    def distances(self) -> NDArray[np.int16]:
+        """Couplers between any two qubits, shape ``(n, n)``; `FAR` where none lead there."""
+        return distances(self.num_qubits, self.pairs)
+
+    @cached_property
     def couplers_id(self) -> str:
         """Hash of the number of qubits and of the couplers; 24 hexadecimal digits."""
         digest = hashlib.sha256(str(self.num_qubits).encode())
         digest.update(np.stack([self.first, self.second]).astype("<i8").tobytes())
         return digest.hexdigest()[:24]
+
+
+def distances(size: int, edges: Sequence[tuple[int, int]]) -> NDArray[np.int16]:
+    """Edges between any two nodes of a graph, shape ``(size, size)``; `FAR` where none lead."""
+    graph = rx.PyGraph()
+    graph.add_nodes_from(range(size))
+    graph.add_edges_from_no_data(list(edges))
+    apart = np.minimum(rx.distance_matrix(graph, null_value=np.inf), FAR)
+    return np.asarray(apart, dtype=np.int16)
