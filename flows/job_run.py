@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,6 +14,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLeaseHolder
 from prefect.concurrency.sync import concurrency
 from prefect.context import get_run_context
+from prefect.exceptions import ObjectAlreadyExists
 from prefect.logging import get_run_logger
 from pydantic import JsonValue
 
@@ -74,7 +75,8 @@ class JobRun:
         name, slots = self.device.name, self.device.capabilities.concurrent_jobs
         self.progress.stage("waiting for the device")
         holder = ConcurrencyLeaseHolder(type="flow_run", id=current_flow_run_id())
-        with get_client(sync_client=True) as client:
+        # Two first jobs of a device make the limit at once: one of them finds it made.
+        with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
             client.upsert_global_concurrency_limit_by_name(f"device-{name}", slots)
         with (
             concurrency(
