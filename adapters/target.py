@@ -165,22 +165,24 @@ def is_usable(snapshot: Snapshot, gate: str, qubits: Place) -> bool:
 
 
 def out_of_order(snapshot: Snapshot) -> tuple[Place, ...]:
-    """Qubits and pairs, sorted, that nothing should be compiled for.
+    """Qubits, then pairs of other qubits, in ascending order, that nothing should be compiled for.
 
     Not operational, or without an error where the same gate has one elsewhere. A pair with a gate
     that works in one direction has that gate.
     """
-    lost: set[Place] = {
-        (qubit,) for qubit in range(snapshot.num_qubits) if not _answers(snapshot, qubit)
-    }
+    lost = {qubit for qubit in range(snapshot.num_qubits) if not _answers(snapshot, qubit)}
+    pairs: set[Place] = set()
     for name, places in snapshot.gates.items():
         working = {place for place in places if not _fails(snapshot, name, place)}
         for place in set(places) - working:
             if len(place) == 1 and name not in _DISPENSABLE:
-                lost.add(place)
+                lost.add(place[0])
             elif len(place) > 1 and place[::-1] not in working:
-                lost.add(tuple(sorted(place)))
-    return tuple(sorted(lost, key=lambda place: (len(place), place)))
+                pairs.add(tuple(sorted(place)))
+    return (
+        *((qubit,) for qubit in sorted(lost)),
+        *(pair for pair in sorted(pairs) if lost.isdisjoint(pair)),
+    )
 
 
 def gate_error(snapshot: Snapshot, gate: str, qubits: Place) -> float | None:

@@ -36,7 +36,7 @@ from store.compiled import Codec, CompiledCache
 
 SEEDS = (11, 23, 47)
 PREFIXES = 2  # routings of the first part that are carried on; each costs the later parts again
-SLACK = 4  # qubits to turn round in
+SLACK = 2  # qubits to turn round in, besides a quarter more
 PORTFOLIOS = Codec(Portfolio.to_bytes, Portfolio.from_bytes, BAD_BYTES)
 TEMPLATES = Codec(Template.to_bytes, Template.from_bytes, BAD_BYTES)
 
@@ -102,7 +102,7 @@ def _beginning(first: QuantumCircuit, target: Target, key: str) -> Portfolio:
     """
     if _is_connected(first):
         return compile_portfolio(first, target, key)
-    near = _neighbourhood(target, min(target.num_qubits, 3 * first.num_qubits // 2 + SLACK))
+    near = _neighbourhood(target, min(target.num_qubits, 5 * first.num_qubits // 4 + SLACK))
     portfolio = compile_portfolio(first, restrict(target, near), key)
     templates = [
         replace(template, home=tuple(near[qubit] for qubit in template.home))
