@@ -15,6 +15,7 @@ from qiskit.transpiler import Target, TranspilerError
 from qiskit.transpiler.passes import GateDirection, Optimize1qGatesDecomposition
 
 from adapters.target import gate_error, operation_named
+from calibration.device_errors import DEAD
 from calibration.durations import Durations
 from calibration.template import IGNORED, Template
 from calibration.timeline import Timeline
@@ -30,7 +31,6 @@ Places = Mapping[str, frozenset[Qubits]]
 
 KEPT_CIRCUITS = 256
 KEPT_OFFERS = 4
-DEAD = 1.0 - 1e-9  # as in `calibration.device_errors`
 # Left where they are by every device: they say something about other instructions.
 PLACELESS = IGNORED | {"store"}
 
@@ -79,13 +79,23 @@ class Materialised:
     Attributes:
         template: The very template where no gate is.
         uses: Name and compact qubits of every instruction, each once; control flow opened.
+        reads: Whether it has a measurement. Without one it is read at its end, wherever the
+            original circuit's qubits lie, and these reads are among ``uses``.
     """
 
     template: Template
     uses: frozenset[tuple[str, Qubits]]
+    reads: bool
+
+    @classmethod
+    def of(cls, template: Template) -> Materialised:
+        uses = frozenset(_uses(template.circuit))
+        reads = any(name == "measure" for name, _ in uses)
+        later = () if reads else (("measure", (qubit,)) for qubit in template.positions)
+        return cls(template, uses.union(later), reads)
 
     def duration_s(self, physical_qubits: Qubits, offer: Offer) -> float:
-        """Scheduled on these qubits; with a readout at its end where the circuit has none."""
+        """By the longest path on these qubits, the reads at its end included."""
         rows = np.array(physical_qubits, dtype=np.intp)[:, None]
         lengths = self._timeline.lengths(rows, offer.durations)[:, 0].tolist()
         ready = [0.0] * self._num_bits
@@ -93,7 +103,7 @@ class Materialised:
             end = max(ready[bit] for bit in bits) + length
             for bit in bits:
                 ready[bit] = end
-        read_later = 0.0 if self._reads else measurement_s(offer.snapshot, physical_qubits)
+        read_later = 0.0 if self.reads else measurement_s(offer.snapshot, physical_qubits)
         return max(ready, default=0.0) + read_later
 
     @cached_property
@@ -104,10 +114,6 @@ class Materialised:
     @cached_property
     def _num_bits(self) -> int:
         return 1 + max((max(bits) for bits in self._timeline.bits), default=-1)
-
-    @cached_property
-    def _reads(self) -> bool:
-        return any(name == "measure" for name, _ in self.uses)
 
 
 @dataclass(eq=False)
@@ -169,8 +175,7 @@ class Materialiser:
     def _make(self, template: Template, turned: frozenset[Interaction]) -> Materialised:
         circuit = turn(template.circuit, template.interactions, turned, self.basis_gates)
         same = circuit is template.circuit
-        placed = template if same else replace(template, circuit=circuit)
-        return Materialised(placed, frozenset(_uses(circuit)))
+        return Materialised.of(template if same else replace(template, circuit=circuit))
 
 
 def turn(

@@ -185,7 +185,17 @@ def embedded(state, positions, width):
 def test_a_bound_circuit_makes_the_originals_state_and_expectation_values(device, width):
     if width > device.snapshot.num_qubits:
         pytest.skip("the device is smaller")
-    rng = np.random.default_rng([width, *device.snapshot.device.encode()])
+    check_state(device, width, np.random.default_rng([width, *device.snapshot.device.encode()]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(40))
+def test_many_bound_circuits_make_the_originals_states(device, seed):
+    width = 1 + seed % min(6, device.snapshot.num_qubits)
+    check_state(device, width, np.random.default_rng([seed, *device.snapshot.device.encode()]))
+
+
+def check_state(device, width, rng):
     circuit = random_unitary(rng, width, gates=2 * width + 2)
     observables = tuple(
         SparsePauliOp(random_pauli_list(width, 3, seed=rng, phase=False), rng.normal(size=3))
@@ -323,7 +333,17 @@ def applied(gate, state, qubits):
 
 @pytest.mark.parametrize("width", [2, 4])
 def test_classical_bits_keep_their_meaning_through_branches_loops_and_resets(device, width):
-    rng = np.random.default_rng([width, 7, *device.snapshot.device.encode()])
+    check_outcomes(device, width, np.random.default_rng([width, *device.snapshot.device.encode()]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(40))
+def test_many_bound_circuits_have_the_originals_outcomes(device, seed):
+    rng = np.random.default_rng([seed, *device.snapshot.device.encode()])
+    check_outcomes(device, 2 + seed % 3, rng)
+
+
+def check_outcomes(device, width, rng):
     circuit = random_dynamic(rng, width)
     row = rng.uniform(-3, 3, (1, circuit.num_parameters))
     expected = outcomes_of(circuit.assign_parameters(row[0]))

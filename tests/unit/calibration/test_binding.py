@@ -150,6 +150,16 @@ def test_a_place_that_no_longer_works_is_given_up(binder, gone):
     assert binding.reason.endswith("the place before no longer works")
 
 
+@pytest.mark.parametrize("gone", [("", 2), ("measure", 2)])
+def test_a_qubit_that_will_only_be_read_must_work_too(binder, gone):
+    circuit = QuantumCircuit(3)
+    circuit.ecr(0, 1)
+    portfolio = Portfolio((Template.in_place(circuit, (0, 1, 2)),), "key", "compiled")
+    snapshot = broken(ECR, gone[0], *gone[1:])
+    binding = binder.bind(portfolio, snapshot, incumbent=(0, 1, 2), min_gain=9.0).binding
+    assert 2 not in binding.physical_qubits
+
+
 @pytest.mark.parametrize("held", [(0, 1), (0, 1, 1), (0, 1, 77), (0, 2, 4), ()])
 def test_an_incumbent_that_does_not_fit_is_given_up(binder, held):
     portfolio = line("ecr")
