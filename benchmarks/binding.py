@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.report import Options, Report, run_benchmark
 
-PARTS = ("latency", "quality")
+PARTS = ("latency", "quality", "effect", "staleness")
 
 
 def measure(options: Options, report: Report) -> None:
@@ -23,6 +23,14 @@ def measure(options: Options, report: Report) -> None:
         from benchmarks.binding_quality import measure_quality
 
         measure_quality(report, quick=quick, seed=seed)
+    if "effect" in wanted:
+        from benchmarks.binding_effect import measure_effect
+
+        measure_effect(report, quick=quick, seed=seed)
+    if "staleness" in wanted:
+        from benchmarks.binding_faults import measure_staleness
+
+        measure_staleness(report, quick=quick, seed=seed)
 
 
 def _own_options(parser: argparse.ArgumentParser) -> None:
