@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp
 
-from calibration.directions import Materialiser
+from calibration.directions import Materialised, Materialiser
+from calibration.durations import Durations
 from calibration.elements import NO_CORRECTIONS, Corrections
 from calibration.placement import Placement, Placer
 from calibration.portfolio import Portfolio
 from calibration.template import Template
-from calibration.workload import workload_of
 from qcpaas.calibration import Quantity
 from qcpaas.errors import CalibrationError
 from qcpaas.execution import Binding, Experiment
@@ -157,6 +157,7 @@ class Binder:
     ) -> Bound:
         template, physical = portfolio.templates[choice.template], choice.physical_qubits
         placed = self._materialiser.materialise(template, physical, snapshot)
+        durations = self._materialiser.offer(snapshot).durations
         value = choice.log_fidelity
         if placed.template is not template:  # what turning costs was estimated until here
             value = self.placer.value(placed.template, physical, snapshot, corrections)
@@ -169,7 +170,7 @@ class Binder:
             readout_errors=readout_errors(snapshot, physical),
             basis_gates=self.basis_gates,
             log_fidelity=value,
-            duration_s=placed.duration_s(physical, self._materialiser.offer(snapshot)),
+            duration_s=placed.duration_s(physical, snapshot, durations),
             reason="; ".join(filter(None, (choice.reason, portfolio.note))),
         )
         return Bound(placed.template.circuit, template, binding)
@@ -180,14 +181,14 @@ def bind_in_place(
 ) -> Binding:
     """The binding of a circuit that runs gate for gate: qubit i is the device's qubit i."""
     physical = tuple(range(circuit.num_qubits))
-    template = Template.in_place(circuit, physical)
+    placed = Materialised.of(Template.in_place(circuit, physical))
     return Binding(
         physical_qubits=physical,
         snapshot_id=snapshot.content_id,
         compiled_snapshot_id=snapshot.content_id,
         readout_errors=readout_errors(snapshot, physical),
         basis_gates=basis_gates,
-        duration_s=workload_of(template, snapshot).duration_s,
+        duration_s=placed.duration_s(physical, snapshot, Durations.of(snapshot)),
         reason="gate for gate, as given",
     )
 

@@ -94,16 +94,18 @@ class Materialised:
         later = () if reads else (("measure", (qubit,)) for qubit in template.positions)
         return cls(template, uses.union(later), reads)
 
-    def duration_s(self, physical_qubits: Qubits, offer: Offer) -> float:
+    def duration_s(
+        self, physical_qubits: Qubits, snapshot: Snapshot, durations: Durations
+    ) -> float:
         """By the longest path on these qubits, the reads at its end included."""
         rows = np.array(physical_qubits, dtype=np.intp)[:, None]
-        lengths = self._timeline.lengths(rows, offer.durations)[:, 0].tolist()
+        lengths = self._timeline.lengths(rows, durations)[:, 0].tolist()
         ready = [0.0] * self._num_bits
         for bits, length in zip(self._timeline.bits, lengths, strict=True):
             end = max(ready[bit] for bit in bits) + length
             for bit in bits:
                 ready[bit] = end
-        read_later = 0.0 if self.reads else measurement_s(offer.snapshot, physical_qubits)
+        read_later = 0.0 if self.reads else measurement_s(snapshot, physical_qubits)
         return max(ready, default=0.0) + read_later
 
     @cached_property

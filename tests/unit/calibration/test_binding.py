@@ -333,6 +333,8 @@ def test_a_circuit_without_measurement_is_read_at_its_end(binder):
     ]
     assert durations[0] == pytest.approx(durations[1], abs=1e-12)
     assert durations[0] > 1e-6
+    in_place = bind_in_place(bare.circuit, ECR, BASIS)
+    assert in_place.duration_s == pytest.approx(by_hand(read.circuit, (0, 1, 2), ECR)[1], abs=1e-12)
 
 
 # Parameters, observables, readout
