@@ -19,10 +19,12 @@ from qcpaas.circuits import circuit_key
 from qcpaas.errors import CircuitError
 
 SEEDS = tuple(range(11, 27))  # routing is a lottery: a ticket each
+BUDGET = 16_000  # routed instructions in all, so that the first use of a circuit takes seconds
+FEWEST = 4
 KEPT = 12
 # A routing with more two-qubit gates than this, relative to the shortest, never caught up.
 LONGEST = 1.15
-FORMAT = 1  # of the bytes, and of what is compiled how
+FORMAT = 1  # of the bytes; also raised where the same circuit is compiled in another way
 BAD_BYTES = (ValueError, LookupError, struct.error, CircuitError)
 
 
@@ -78,7 +80,13 @@ def portfolio_key(circuit: QuantumCircuit, topology_id: str, *more: object) -> s
     Args:
         more: What else the result depends on.
     """
-    parts = [circuit_key(circuit), topology_id, qiskit.__version__, str(FORMAT), str(SEEDS)]
+    parts = [
+        circuit_key(circuit),
+        topology_id,
+        qiskit.__version__,
+        str(FORMAT),
+        str((SEEDS, BUDGET)),
+    ]
     parts += map(repr, more)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -92,7 +100,8 @@ def compile_portfolio(
 ) -> Portfolio:
     """Route a circuit and translate it to the device's gates, several times over.
 
-    Once is enough where the circuit needs no routing: every seed then gives the same.
+    Once is enough where the circuit needs no routing: every seed then gives the same. A long
+    circuit is compiled with fewer of the seeds.
 
     Args:
         target: Best an `adapters.target.topology_target`: where the circuit will run is chosen
@@ -105,7 +114,8 @@ def compile_portfolio(
     routing = route(circuit, target, seeds[0])
     routings = [routing]
     if routing.moved:
-        routings += [route(circuit, target, seed, lies=False) for seed in seeds[1:]]
+        tickets = max(FEWEST, BUDGET // max(1, routing.template.circuit.size()))
+        routings += [route(circuit, target, seed, lies=False) for seed in seeds[1:tickets]]
     return Portfolio(best_few([found.template for found in routings]), key, snapshot_id)
 
 
@@ -167,8 +177,8 @@ def _pass_manager(
 
     manager = preset(3)
     if lies and initial_layout is None:
-        # Level 3 searches for a minute whether the circuit lies on the device, and then for the
-        # best such place, which is chosen later here; it found no shorter routings than level 2.
+        # Level 3 searches for up to a minute whether the circuit lies on the device, and then for
+        # the best such place, which is chosen later here.
         brief = preset(2)
         manager.layout, manager.routing = brief.layout, brief.routing
     return manager

@@ -11,7 +11,14 @@ from qiskit.circuit.library import CCXGate, CXGate, RZGate, SXGate
 from qiskit.transpiler import InstructionProperties, QubitProperties, Target
 
 from adapters.fake_backends import read_snapshot
-from adapters.target import build_target, gate_error, readout_error, restrict, snapshot_of_target
+from adapters.target import (
+    build_target,
+    gate_error,
+    readout_error,
+    restrict,
+    snapshot_of_target,
+    topology_target,
+)
 from qcpaas.calibration import Quantity
 from qcpaas.errors import CalibrationError
 from store.snapshot import Provenance, Reading, Snapshot
@@ -24,7 +31,7 @@ VENDOR_CLASSES = {
     "FakeTorino": "FakeTorino",
     "FakeAthens": "FakeAthensV2",
 }
-CONTROL_FLOW = {"if_else", "for_loop", "while_loop", "switch_case"}
+CONTROL_FLOW = {"if_else", "for_loop", "while_loop", "switch_case", "break_loop", "continue_loop"}
 
 
 def vendor_target(name):
@@ -264,6 +271,37 @@ def test_circuits_with_control_flow_compile():
     circuit.measure(1, 1)
     target = build_target(read_snapshot("FakeAthens"))
     assert "if_else" in transpile(circuit, target=target, optimization_level=1).count_ops()
+
+
+def test_loops_that_end_early_compile():
+    circuit = QuantumCircuit(1, 1)
+    with circuit.for_loop(range(3)):
+        circuit.measure(0, 0)
+        with circuit.if_test((circuit.clbits[0], 1)):
+            circuit.break_loop()
+    snapshot = read_snapshot("FakeAthens")
+    for target in (build_target(snapshot), topology_target(snapshot)):
+        assert "for_loop" in transpile(circuit, target=target, optimization_level=3).count_ops()
+    assert "break_loop" not in build_target(snapshot, control_flow=("if_else",)).operation_names
+
+
+def test_a_topologys_target_has_every_gate_where_it_acts_and_no_value():
+    snapshot = read_snapshot("FakeKolkata")
+    working, ideal = build_target(snapshot), topology_target(snapshot)
+    assert set(ideal.operation_names) == set(working.operation_names)
+    for gate in set(ideal.operation_names) - CONTROL_FLOW:
+        assert set(ideal[gate]) == set(working[gate])
+        assert set(ideal[gate].values()) == {None}
+    lost = [*snapshot.readings(), Reading(Quantity.OPERATIONAL, (4,), 0.0, NOON)]
+    lost = [r for r in lost if not (r.quantity is Quantity.OPERATIONAL and r.value)]
+    faulty = Snapshot.of("FakeKolkata", 27, lost, NOON)
+    assert (4,) not in build_target(faulty)["sx"]
+    assert set(topology_target(faulty)["sx"]) == set(ideal["sx"])
+
+
+def test_pairs_can_be_left_out_of_a_restricted_target():
+    part = restrict(read_snapshot("FakeKolkata"), (7, 4, 1), without=[(4, 1)])
+    assert set(part["cx"]) == {(0, 1), (1, 0)}
 
 
 def test_a_restricted_target_renumbers_the_chosen_qubits():
