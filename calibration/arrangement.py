@@ -19,6 +19,9 @@ Index = NDArray[np.intp]
 Used = tuple[frozenset[int], frozenset[frozenset[int]]]
 BEAM = 1_000  # partial placements of a pattern that fits in too many places to try all
 ARRANGEMENTS = 64  # partial arrangements of parts
+SIMILAR = (
+    8  # of arrangements that cover the same qubits one is kept: so many are looked at for each
+)
 PLACES = 1_024  # of a part, that are tried with each of them
 
 
@@ -113,14 +116,25 @@ def _arranged(parts: Sequence[_Part], width: int, num_qubits: int) -> tuple[Inde
     for part in parts:
         overlaps = taken[part.rows].any(axis=0)  # (places of the part, arrangements)
         sums = np.where(overlaps, -np.inf, part.scores[:, None] + scores)
-        flat = _best(sums.ravel(), ARRANGEMENTS if len(parts) > 1 else sums.size)
+        flat = _best(sums.ravel(), SIMILAR * ARRANGEMENTS if len(parts) > 1 else sums.size)
         flat = flat[np.isfinite(sums.ravel()[flat])]
         place, earlier = np.unravel_index(flat, sums.shape)
         rows, scores = rows[:, earlier], sums[place, earlier]
         rows[list(part.qubits)] = part.rows[:, place]
         taken = taken[:, earlier]
         taken[part.rows[:, place], np.arange(len(flat))] = True
+        if len(parts) > 1:
+            kept = _first_of_each(taken)[:ARRANGEMENTS]
+            rows, scores, taken = rows[:, kept], scores[kept], taken[:, kept]
     return rows, scores
+
+
+def _first_of_each(taken: NDArray[np.bool_]) -> Index:
+    """Columns that are like no earlier one: parts that are alike may change places."""
+    first: dict[bytes, int] = {}
+    for column, packed in enumerate(np.packbits(taken, axis=0).T):
+        first.setdefault(packed.tobytes(), column)
+    return np.array(list(first.values()), dtype=np.intp)
 
 
 def _is_complete(parts: Sequence[_Part], scores: Array) -> bool:

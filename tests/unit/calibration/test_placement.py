@@ -416,3 +416,26 @@ def test_a_pattern_with_too_many_places_is_searched_for_the_best(monkeypatch):
     assert searched.physical_qubits == exact.physical_qubits
     assert exact.complete
     assert not searched.complete
+
+
+def test_parts_that_are_alike_leave_room_for_other_arrangements():
+    """Three pairs on a ring of six: two ways to lay them, and many more to permute them."""
+    circuit = QuantumCircuit(6)
+    for first in (0, 2, 4):
+        circuit.cz(first, first + 1)
+    template = Template(circuit, tuple(range(6)), tuple(range(6)))
+    snapshot = ring()
+    values = [
+        log_fidelity(snapshot, circuit, tuple((q + shift) % 6 for q in range(6)))
+        for shift in (0, 1)
+    ]
+    assert Placer().choose(portfolio(template), snapshot).log_fidelity == pytest.approx(max(values))
+
+
+def test_qubits_that_only_are_read_take_the_best_readout_of_all():
+    snapshot = ring()
+    template = Template(QuantumCircuit(4), (0, 1, 2, 3), (0, 1, 2, 3))
+    placement = Placer().choose(portfolio(template), snapshot)
+    logs = sorted(np.log1p(-sum(snapshot.readout_error(q)) / 2) for q in range(6))
+    assert placement.log_fidelity == pytest.approx(sum(logs[2:]))
+    assert placement.runner_up == pytest.approx(sum(logs[3:]) + logs[1])
