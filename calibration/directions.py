@@ -144,11 +144,7 @@ class Materialiser:
             CalibrationError: The device lacks one of its instructions there, both ways round.
         """
         offer = self.offer(snapshot)
-        turned = frozenset(
-            (first, second, gate)
-            for first, second, gate in template.interactions
-            if _is_turned(gate, (physical_qubits[first], physical_qubits[second]), offer)
-        )
+        turned = frozenset(_turned(template, physical_qubits, offer))
         made = self._made.get((template, turned))
         if made is None:
             made = self._made[template, turned] = self._make(template, turned)
@@ -226,8 +222,15 @@ def _target(
     return target
 
 
-def _is_turned(gate: str, place: Qubits, offer: Offer) -> bool:
-    return not offer.works(gate, place) and offer.works(gate, place[::-1])
+def _turned(template: Template, physical_qubits: Qubits, offer: Offer) -> Iterator[Interaction]:
+    """What has to be turned; refuses the place before anything is made for it."""
+    for first, second, gate in template.interactions:
+        place = physical_qubits[first], physical_qubits[second]
+        if not offer.works(gate, place):
+            if offer.works(gate, place[::-1]):
+                yield first, second, gate
+            elif not offer.has(gate, place):
+                raise _lacking(template, gate, place, offer)
 
 
 def _check(made: Materialised, physical_qubits: Qubits, offer: Offer) -> None:
@@ -235,12 +238,15 @@ def _check(made: Materialised, physical_qubits: Qubits, offer: Offer) -> None:
     for name, qubits in made.uses:
         place = tuple(physical_qubits[qubit] for qubit in qubits)
         if not offer.has(name, place):
-            raise CalibrationError(
-                f"circuit {made.template.circuit.name} was placed where {offer.snapshot.device} "
-                f"has no working {name} on qubit{'s' * (len(place) > 1)} "
-                f"{', '.join(map(str, place))} in snapshot {offer.snapshot.content_id}. Choose "
-                f"another placement or device."
-            )
+            raise _lacking(made.template, name, place, offer)
+
+
+def _lacking(template: Template, name: str, place: Qubits, offer: Offer) -> CalibrationError:
+    return CalibrationError(
+        f"circuit {template.circuit.name} was placed where {offer.snapshot.device} has no working "
+        f"{name} on qubit{'s' * (len(place) > 1)} {', '.join(map(str, place))} in snapshot "
+        f"{offer.snapshot.content_id}. Choose another placement or device."
+    )
 
 
 def _uses(circuit: QuantumCircuit) -> Iterator[tuple[str, Qubits]]:
