@@ -73,7 +73,7 @@ def measure_strength(report: Report, *, quick: bool, seed: int) -> None:
     widths, draws = ((4,), 40) if quick else ((4, 6), 100)
     devices = DEVICES[:1] if quick else DEVICES
     found = [
-        errors for device in DEVICES for errors in errors_on(device, widths, shots, draws, seed)
+        errors for device in devices for errors in errors_on(device, widths, shots, draws, seed)
     ]
     count = f"{len(found)} circuits and numbers of shots on {' and '.join(devices)}"
     for to, name in ((PLAIN, "zne_auto_over_135"), ("1, 1, 3", "zne_auto_over_113")):

@@ -254,3 +254,22 @@ def test_a_device_that_cannot_wait_or_has_no_calibrated_pulse_is_left_alone():
             readings = [r for r in readings if r.gate != "sx"]
         broken = Snapshot.of("row", 5, readings, AT, known.dt_s)
         assert decouple(waiting(40), (0, 1, 2), broken)[1] == NOTHING_DONE
+
+
+def test_a_rotation_error_that_all_pulses_share_adds_up_in_xx_and_cancels_in_xy4():
+    too_far = 0.02
+    lost = {}
+    for echo_s, pulses in ((230 * US, 2), (60 * US, 4)):
+        filled, done = decouple(waiting(30), (0, 1, 2), device(echo_s=echo_s))
+        qubit = filled.qubits[0]
+        alone = QuantumCircuit(1)
+        for step in [s for s in filled.data if s.qubits == (qubit,)][1:]:
+            if step.name in {"x", "rz"}:
+                alone.append(step.operation, [0])
+            if step.name == "x":
+                alone.rx(too_far, 0)
+        assert done.pulses == pulses
+        overlap = abs(np.trace(Operator(alone).data)) / 2
+        lost[pulses] = 1 - overlap**2
+    assert lost[2] == pytest.approx(math.sin(too_far) ** 2, rel=1e-6)
+    assert lost[4] < 1e-3 * lost[2]
