@@ -20,7 +20,7 @@ from functools import reduce
 
 import numpy as np
 from qiskit import QuantumCircuit
-from qiskit.circuit import CircuitInstruction, ControlFlowOp, Delay, Gate, Qubit
+from qiskit.circuit import CircuitInstruction, Delay, Gate, Qubit
 from qiskit.circuit.library import RGate, RXGate, RZGate, SXGate, XGate
 
 from adapters.schedule import schedule_alap, snapshot_durations
@@ -81,7 +81,7 @@ def decouple(
         for number, physical in enumerate(physical_qubits)
         if (coherence := _Coherence.of(snapshot, physical)) is not None
     }
-    if not qubits or any(isinstance(step.operation, ControlFlowOp) for step in circuit.data):
+    if not qubits or circuit.has_control_flow_op():
         return circuit, NOTHING_DONE
     place = tuple(physical_qubits)
     try:
@@ -242,8 +242,7 @@ def _read_next(circuit: QuantumCircuit) -> set[tuple[int, Qubit]]:
     """Instructions after which a qubit meets nothing but phases until it is read or reset."""
     found: set[tuple[int, Qubit]] = set()
     reading: set[Qubit] = set()
-    for index in range(len(circuit.data) - 1, -1, -1):
-        step = circuit.data[index]
+    for index, step in reversed(list(enumerate(circuit.data))):
         found.update((index, qubit) for qubit in step.qubits if qubit in reading)
         if step.name in _COLLAPSE:
             reading.update(step.qubits)
