@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.report import Options, Report, run_benchmark
 
-PARTS = ("latency", "quality", "effect", "staleness")
+PARTS = ("latency", "quality", "effect", "history", "staleness", "growth")
 
 
 def measure(options: Options, report: Report) -> None:
@@ -27,10 +27,18 @@ def measure(options: Options, report: Report) -> None:
         from benchmarks.binding_effect import measure_effect
 
         measure_effect(report, quick=quick, seed=seed)
+    if "history" in wanted and options.own.history is not None:
+        from benchmarks.binding_history import measure_history
+
+        measure_history(report, options.own.history, quick=quick, seed=seed)
     if "staleness" in wanted:
         from benchmarks.binding_faults import measure_staleness
 
         measure_staleness(report, quick=quick, seed=seed)
+    if "growth" in wanted:
+        from benchmarks.binding_growth import measure_growth
+
+        measure_growth(report, quick=quick, seed=seed)
 
 
 def _own_options(parser: argparse.ArgumentParser) -> None:

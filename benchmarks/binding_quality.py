@@ -95,13 +95,16 @@ class Study:
         today, circuit = snapshots[day], FAMILIES[self.family](width)
         target = target_of(today)
         fresh = level3(circuit, target)
-        best = _best(fresh, today)
-        if width not in self._kept:
-            self._kept[width] = _best(level3(circuit, target_of(snapshots[0])), snapshots[0])
+        figures = [one.judged(today) for one in fresh]
+        best = fresh[int(np.argmax([one.errors for one in figures]))]
+        kept = self._kept.setdefault(width, best)
         peers = {
-            "level3": _envelope(fresh, today),
+            # The best seed by each figure, as if known beforehand.
+            "level3": Figures(
+                max(one.errors for one in figures), max(one.with_idle for one in figures)
+            ),
             "vf2post": vf2_post_layout(best, target).judged(today),
-            "kept+vf2post": vf2_post_layout(self._kept[width], target).judged(today),
+            "kept+vf2post": vf2_post_layout(kept, target).judged(today),
             "yesterday": self._bound(width, snapshots[day - 1]).judged(today),
             "first day": self._bound(width, snapshots[0]).judged(today),
         }
@@ -123,16 +126,6 @@ class Study:
 
     def _mapomatic_is_fast(self, width: int) -> bool:
         return self.first.num_qubits < 50 or width <= MAPOMATIC_WIDEST
-
-
-def _best(placed: Sequence[Placed], snapshot: Snapshot) -> Placed:
-    return max(placed, key=lambda one: one.judged(snapshot).errors)
-
-
-def _envelope(placed: Sequence[Placed], snapshot: Snapshot) -> Figures:
-    """The best seed by each figure, as if known beforehand."""
-    figures = [one.judged(snapshot) for one in placed]
-    return Figures(max(f.errors for f in figures), max(f.with_idle for f in figures))
 
 
 def add_gains(cases: Sequence[Case], report: Report, seed: int) -> None:
