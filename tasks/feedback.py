@@ -201,6 +201,8 @@ def echo_placer(device: Device, seed: int) -> Elsewhere:
             bound = binder.bind(Portfolio((template,), "", snapshot.content_id), snapshot, drawn)
         except CalibrationError:
             return circuit, binding
+        if bound.binding.physical_qubits == binding.physical_qubits:
+            return circuit, binding
         return bound.circuit, replace(bound.binding, reason="an echo, where one is worth a look")
 
     return elsewhere
