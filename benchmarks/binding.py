@@ -3,42 +3,34 @@
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 from pathlib import Path
 
 from benchmarks.report import Options, Report, run_benchmark
 
-PARTS = ("latency", "quality", "effect", "history", "staleness", "growth")
+# Imported only when it is measured: after the threads are pinned, and not where left out.
+PARTS = {
+    "latency": "binding_latency:measure_latency",
+    "iterations": "binding_latency:measure_iterations",
+    "quality": "binding_quality:measure_quality",
+    "effect": "binding_effect:measure_effect",
+    "staleness": "binding_faults:measure_staleness",
+    "feedback": "binding_feedback:measure",
+    "extras": "binding_extras:measure",
+    "growth": "binding_growth:measure_growth",
+}
 
 
 def measure(options: Options, report: Report) -> None:
-    """Late binding: latency, cost an iteration, quality beside peers, staleness, growth."""
-    wanted: list[str] = options.own.part or list(PARTS)
-    quick, seed = options.quick, options.seed
-    if "latency" in wanted:
-        from benchmarks.binding_latency import measure_iterations, measure_latency
-
-        measure_latency(report, quick=quick, seed=seed)
-        measure_iterations(report, quick=quick, seed=seed)
-    if "quality" in wanted:
-        from benchmarks.binding_quality import measure_quality
-
-        measure_quality(report, quick=quick, seed=seed)
-    if "effect" in wanted:
-        from benchmarks.binding_effect import measure_effect
-
-        measure_effect(report, quick=quick, seed=seed)
-    if "history" in wanted and options.own.history is not None:
+    """Late binding: time, quality beside peers, effect, staleness, feedback, growth."""
+    for part in options.own.part or PARTS:
+        module, _, function = PARTS[part].partition(":")
+        add_rows = getattr(import_module(f"benchmarks.{module}"), function)
+        add_rows(report, quick=options.quick, seed=options.seed)
+    if options.own.history is not None:
         from benchmarks.binding_history import measure_history
 
-        measure_history(report, options.own.history, quick=quick, seed=seed)
-    if "staleness" in wanted:
-        from benchmarks.binding_faults import measure_staleness
-
-        measure_staleness(report, quick=quick, seed=seed)
-    if "growth" in wanted:
-        from benchmarks.binding_growth import measure_growth
-
-        measure_growth(report, quick=quick, seed=seed)
+        measure_history(report, options.own.history, quick=options.quick, seed=options.seed)
 
 
 def _own_options(parser: argparse.ArgumentParser) -> None:
