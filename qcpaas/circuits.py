@@ -19,6 +19,7 @@ from qiskit.exceptions import QiskitError
 from qcpaas.circuit_bytes import QPY_MAGIC, from_bytes, to_bytes, told
 from qcpaas.circuit_key import circuit_key
 from qcpaas.errors import CircuitError, InputError
+from qcpaas.loops import without_loop_variables
 from qcpaas.observables import from_operator, parse_observable, to_operator
 from qcpaas.schemas import CircuitPayload
 
@@ -106,14 +107,15 @@ def check_runnable(
             none are given.
 
     Returns:
-        The circuit to run. For counts it is the given one. For expectation values it is the
-        given one without its final measurements (`QuantumCircuit.remove_final_measurements`),
-        since the observables say what is measured.
+        The circuit to run: the given one, loops that count unrolled. For expectation values
+        without its final measurements (`QuantumCircuit.remove_final_measurements`), since the
+        observables say what is measured.
 
     Raises:
-        CircuitError: Unbound parameters, rows of the wrong width, no measurement where counts are
-            asked, or a measurement in mid-circuit where expectation values are asked.
+        CircuitError: A loop that counts and ends early, unbound parameters, rows of the wrong
+            width, no measurement where counts are asked, or a measurement in mid-circuit where expectation values are asked.
     """
+    circuit = without_loop_variables(circuit)
     _check_parameters(circuit, parameter_shape)
     measured = _measures(circuit)
     if counts and not measured:

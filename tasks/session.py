@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from adapters.backend import check_points
@@ -19,6 +19,7 @@ from pipeline.stack import (
 )
 from qcpaas.circuits import circuit_key
 from qcpaas.execution import Counts, ExecutionBackend, Experiment, Level, Outcome, Plan
+from qcpaas.loops import without_loop_variables
 from qcpaas.schemas import OptionSpec
 from tasks.batch import check_experiment
 from tasks.bind import Placed, bind_experiments, calibration_uses
@@ -108,6 +109,7 @@ class Session(ExecutionBackend):
 
     def run(self, experiments: Sequence[Experiment]) -> tuple[Outcome, ...]:
         device = self.device
+        experiments = tuple(map(_unrolled, experiments))
         keys = tuple(circuit_key(experiment.circuit) for experiment in experiments)
         call = device.calls.next(Request(experiments, keys, self._options_text))
         if call.outcomes is not None:
@@ -241,6 +243,11 @@ class Session(ExecutionBackend):
         places = [(b.snapshot_id, b.routing, b.physical_qubits) for b in bindings if b is not None]
         text = repr((self._options_text, structure, places)).encode()
         return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+def _unrolled(experiment: Experiment) -> Experiment:
+    circuit = without_loop_variables(experiment.circuit)
+    return experiment if circuit is experiment.circuit else replace(experiment, circuit=circuit)
 
 
 def _structure(key: str, experiment: Experiment) -> tuple[object, ...]:

@@ -376,9 +376,9 @@ def test_a_full_disk_is_named_and_nothing_is_lost(tmp_path: Any) -> None:
         assert not caught.value.retryable
         with pytest.raises(StoreFull):
             ledger.flush()
+        large = text("INSERT INTO compiled VALUES ('k', zeroblob(100000), 100000, '', '')")
         with pytest.raises(StoreFull), store.write() as connection:
-            row = "('k', zeroblob(100000), 100000, '', '')"
-            connection.execute(text(f"INSERT INTO compiled VALUES {row}"))
+            connection.execute(large)
         limit[0] = 2**30
         store.engine.dispose()
         ledger.intend(intent(1), call(1))

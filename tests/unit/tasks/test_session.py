@@ -234,6 +234,15 @@ def test_dynamic_circuits_run_where_they_were_routed(start):
     assert counts.points[0].to_dict()["11"] > 340
 
 
+def test_a_loop_that_counts_runs(start):
+    circuit = QuantumCircuit(1, 1)
+    with circuit.for_loop(range(1, 5)) as step:
+        circuit.rx(step * np.pi / 10, 0)  # pi in all
+    circuit.measure(0, 0)
+    (counts,) = start().session().run([Experiment(circuit, np.zeros((1, 0)), shots=400)])
+    assert counts.points[0].to_dict()["1"] > 370
+
+
 def test_resets_delays_and_mid_circuit_measurements_run(start):
     circuit = QuantumCircuit(2, 3)
     circuit.x(0)
