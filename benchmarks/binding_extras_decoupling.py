@@ -35,11 +35,12 @@ from store.snapshot import Reading, Snapshot
 Array = NDArray[np.float64]
 DEVICE = "FakeKolkata"
 WANDERING_S = 30e-6
+MEASURED = 0.15  # relative standard error of a T2*
 
 
 def measure_decoupling(report: Report, *, quick: bool, seed: int) -> None:
     """What echoes add to log fidelity where frequencies wander, and where they do not."""
-    runs, sets = (8, 2) if quick else (32, 5)
+    runs, sets = (8, 2) if quick else (24, 5)
     worlds = {
         "slow": "frequencies constant over a run, T2* 0.2 to 1 of the echo's T2, known to 15 %",
         "within_run": "frequencies that wander within 30 us, beside no other dephasing",
@@ -126,7 +127,7 @@ class World:
         t1 = device.per_qubit(Quantity.T1_S)
         echo = np.minimum(device.t2_per_qubit(), 1.6 * t1)
         device = _with_t2(device, echo)
-        measured = np.exp(0.15 * rng.standard_normal(len(t1)))
+        measured = np.exp(MEASURED * rng.standard_normal(len(t1)))
         if name == "markov":
             return cls(device, Wander(np.zeros(len(t1))), with_ramsey(device, echo * measured))
         if name == "slow":
@@ -152,7 +153,7 @@ def with_ramsey(snapshot: Snapshot, ramsey_s: Array) -> Snapshot:
     """The same calibration with a T2* of every qubit that has one given, shape ``(n,)``."""
     at = snapshot.readings()[0].measured_at
     told = [
-        Reading(Quantity.T2_RAMSEY_S, (qubit,), float(value), at)
+        Reading(Quantity.T2_RAMSEY_S, (qubit,), float(value), at, std_error=MEASURED * float(value))
         for qubit, value in enumerate(ramsey_s)
         if math.isfinite(value)
     ]

@@ -51,7 +51,7 @@ def measure_durations(report: Report, *, quick: bool, seed: int) -> None:
     """Places chosen with idle time by the newest durations, beside stale ones and none."""
     gains: dict[str, list[float]] = {"without idle time": [], "with stale durations": []}
     errors = []
-    for day in range(2 if quick else 12):
+    for day in range(2 if quick else 8):
         stale = DriftingDevice(read_snapshot(DEVICE), seed + day).days(1)[0]
         newest = _retuned(stale, np.random.default_rng([seed, day]))
         noise = DeviceErrors(newest)

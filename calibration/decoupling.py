@@ -29,7 +29,7 @@ from qcpaas.calibration import Quantity
 from qcpaas.errors import CircuitError
 from store.snapshot import Snapshot
 
-CLEARLY = 0.8  # of the echo's time: drift between the two experiments makes less of a difference
+CLEARLY = 0.7  # of the echo's time: drift between the two experiments seldom makes the difference
 SIGMAS = 2.0  # that the two times lie apart, where their standard errors are known
 GRID_DT = 16  # coarsest alignment of pulses among IBM's devices
 # A rotation error that all pulses share adds up in X-X and cancels in XY4. A calibration does not
