@@ -117,11 +117,11 @@ def measure_effect(report: Report, *, quick: bool, seed: int) -> None:
     against_yesterday, against_level3 = [], []
     for one, portfolio in zip(tried, portfolios, strict=True):
         for yesterday, today in pairwise(days):
-            fresh = _seen(one, binder.bind(portfolio, today), today)
+            new = _seen(one, binder.bind(portfolio, today), today)
             old = _seen(one, binder.bind(portfolio, yesterday), today)
-            against_yesterday.append((fresh, old))
+            against_yesterday.append((new, old))
             anew = max(level3(one.circuit, target_of(today)), key=lambda p: p.judged(today).errors)
-            against_level3.append((fresh, one.seen(anew, today)))
+            against_level3.append((new, one.seen(anew, today)))
     note = "small circuits lose little: expect about nothing"
     _add(
         report,
