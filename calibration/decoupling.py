@@ -2,7 +2,7 @@
 
 An echo undoes dephasing that stays the same over a window and nothing else. A calibration shows
 such dephasing where the coherence time of a Ramsey experiment (T2*) lies below that of an echo;
-without a T2* nothing is done, and nothing where the pulses would cost more than the echo saves.
+without a T2* nothing is done, and nothing where the pulses would cost half of what the echo saves.
 
 Written here because Qiskit's ``PadDynamicalDecoupling`` has one sequence for all windows: it can
 leave out neither a window that is too short to be worth its pulses, nor one whose dephasing nobody
@@ -31,6 +31,7 @@ from store.snapshot import Snapshot
 
 CLEARLY = 0.7  # of the echo's time: drift between the two experiments seldom makes the difference
 SIGMAS = 2.0  # that the two times lie apart, where their standard errors are known
+MARGIN = 2.0  # what an echo saves over what its pulses cost: T2* is known to 10 % or so
 GRID_DT = 16  # coarsest alignment of pulses among IBM's devices
 # A rotation error that all pulses share adds up in X-X and cancels in XY4. A calibration does not
 # tell how much of a pulse's error is of that kind: XY4 is taken where its two further pulses cost
@@ -63,7 +64,7 @@ NOTHING_DONE = Decoupling()
 def decouple(
     circuit: QuantumCircuit, physical_qubits: Sequence[int], snapshot: Snapshot
 ) -> tuple[QuantumCircuit, Decoupling]:
-    """Fill idle windows with X-X or XY4 where their predicted gain is above zero.
+    """Fill idle windows with X-X or XY4 where they are predicted to save more than they cost.
 
     Windows come from the as-late-as-possible schedule and end at barriers. Left alone are delays
     of the circuit's own, qubits in a basis state, windows that only a measurement follows, and
@@ -182,9 +183,10 @@ class _Coherence:
             pulses = len(rotations)
             free_s = idle_s - pulses * self.pulse_s
             half_gap_s = math.floor(free_s / (2 * pulses) / grid_s + 1e-6) * grid_s
-            gain = math.log(kept / left) + pulses * math.log1p(-min(self.pulse_error, 1 - 1e-9))
-            if half_gap_s > 0 and gain > 0:
-                return _Train(rotations, half_gap_s, gain)
+            saved = math.log(kept / left)
+            cost = -pulses * math.log1p(-min(self.pulse_error, 1 - 1e-9))
+            if half_gap_s > 0 and saved > MARGIN * cost:
+                return _Train(rotations, half_gap_s, saved - cost)
         return None
 
     def _fidelity(self, idle_s: float, *, echo: bool, dephasing: bool = True) -> float:
