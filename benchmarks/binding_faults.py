@@ -50,7 +50,12 @@ class Scene:
 
     def stale(self, now: Snapshot, policy: BindingPolicy) -> bool:
         return assess(
-            self.binder.placer, self.portfolio, self.bound.binding, self.then, now, policy
+            self.binder.placer,
+            self.portfolio,
+            self.bound.binding,
+            then=self.then,
+            now=now,
+            policy=policy,
         ).stale
 
 

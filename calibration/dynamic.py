@@ -19,12 +19,11 @@ from qiskit.circuit import (
     Qubit,
 )
 from qiskit.circuit.library import Measure, XGate
-from qiskit.transpiler import PassManager
-from qiskit.transpiler.passes import UnrollForLoops
 
 from adapters.contract import Capabilities
 from adapters.schedule import delay_s
 from qcpaas.errors import CircuitError
+from qcpaas.loops import without_loops
 from store.snapshot import Snapshot
 
 _LOOP_ENDS = {"break_loop", "continue_loop"}
@@ -71,7 +70,7 @@ def adapt_circuit(
     notes: list[str] = []
     names = {name for name, _ in _walk(circuit)}
     if "for_loop" in names and "for_loop" not in capabilities.control_flow:
-        circuit = PassManager([UnrollForLoops()]).run(circuit)
+        circuit = without_loops(circuit)
         notes.append("for loops unrolled")
         names = {name for name, _ in _walk(circuit)}
     if "reset" in names and _lacks("reset", capabilities):

@@ -141,7 +141,8 @@ class Scorer:
                 two_qubit[numbers] = logs.two_qubit[gate][coupler]
                 if errors.turned[gate].any():
                     turned = errors.turned[gate][coupler] & (coupler >= 0)
-                    self._add_turning(one_qubit, numbers, turned, logs.rotation[rows])
+                    if turned.any():  # what turning costs is measured on the circuit: 10 ms
+                        self._add_turning(one_qubit, numbers, turned, logs.rotation[rows])
         return Losses(
             one_qubit=one_qubit,
             readout=self._demand.reads[:, None] * logs.readout[rows],

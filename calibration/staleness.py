@@ -36,6 +36,7 @@ def assess(
     placer: Placer,
     portfolio: Portfolio,
     binding: Binding,
+    *,
     then: Snapshot,
     now: Snapshot,
     policy: BindingPolicy,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from qiskit import QuantumCircuit
-from qiskit.circuit import ControlFlowOp, ForLoopOp, Instruction
+from qiskit.circuit import ForLoopOp, Instruction
 
 from qcpaas import circuit_bytes
 
@@ -99,9 +99,9 @@ def leaves(circuit: QuantumCircuit) -> Iterator[tuple[Instruction, tuple[int, ..
     """Every instruction with its qubits and how often it counts; control flow opened."""
     number = {qubit: index for index, qubit in enumerate(circuit.qubits)}
     for step in circuit.data:
-        qubits = tuple(number[qubit] for qubit in step.qubits)
+        qubits = tuple([number[qubit] for qubit in step.qubits])
         operation = step.operation
-        if not isinstance(operation, ControlFlowOp):
+        if not step.is_control_flow():
             yield operation, qubits, 1
             continue
         rounds = len(operation.params[0]) if isinstance(operation, ForLoopOp) else 1

@@ -26,6 +26,7 @@ from calibration.template import IGNORED
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 TIMELESS = IGNORED | {"store"}
+_NO_GATE = TIMELESS | {"measure"}
 
 
 @dataclass(eq=False)
@@ -217,8 +218,7 @@ class Timeline:
 
 
 def _is_gate(step: CircuitInstruction) -> bool:
-    operation = step.operation
-    return not isinstance(operation, ControlFlowOp) and step.name not in TIMELESS | {"measure"}
+    return step.name not in _NO_GATE and not step.is_control_flow()
 
 
 def _shared(circuit: QuantumCircuit) -> list[Clbit]:

@@ -113,7 +113,8 @@ def check_runnable(
 
     Raises:
         CircuitError: A loop that counts and ends early, unbound parameters, rows of the wrong
-            width, no measurement where counts are asked, or a measurement in mid-circuit where expectation values are asked.
+            width, no measurement where counts are asked, or a measurement in mid-circuit where
+            expectation values are asked.
     """
     circuit = without_loop_variables(circuit)
     _check_parameters(circuit, parameter_shape)

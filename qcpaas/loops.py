@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from qcpaas.errors import CircuitError
@@ -22,10 +22,15 @@ def without_loop_variables(circuit: QuantumCircuit) -> QuantumCircuit:
     """
     if not circuit.has_control_flow_op() or not any(map(_counts, _loops(circuit))):
         return circuit
-    return _unrolled(circuit)
+    return _unrolled(circuit, _counts)
 
 
-def _unrolled(circuit: QuantumCircuit) -> QuantumCircuit:
+def without_loops(circuit: QuantumCircuit) -> QuantumCircuit:
+    """The circuit with every ``for`` loop unrolled, but those that end early."""
+    return _unrolled(circuit, lambda loop: _counts(loop) or not _ends_early(loop.params[2]))
+
+
+def _unrolled(circuit: QuantumCircuit, wanted: Callable[[Any], bool]) -> QuantumCircuit:
     from qiskit.circuit import ControlFlowOp, ForLoopOp
 
     flat = circuit.copy_empty_like()
@@ -33,7 +38,7 @@ def _unrolled(circuit: QuantumCircuit) -> QuantumCircuit:
         operation = step.operation
         if not isinstance(operation, ControlFlowOp):
             flat.append(step, copy=False)
-        elif isinstance(operation, ForLoopOp) and _counts(operation):
+        elif isinstance(operation, ForLoopOp) and wanted(operation):
             indices, variable, body = operation.params
             if _ends_early(body):
                 raise CircuitError(
@@ -42,10 +47,11 @@ def _unrolled(circuit: QuantumCircuit) -> QuantumCircuit:
                     "rounds one by one, or let it not use the variable."
                 )
             for value in indices:
-                once = _unrolled(body.assign_parameters({variable: value}))
+                told = body.assign_parameters({variable: value}) if _counts(operation) else body
+                once = _unrolled(told, wanted)
                 flat.compose(once, step.qubits, step.clbits, inplace=True)
         else:
-            blocks = [_unrolled(block) for block in operation.blocks]
+            blocks = [_unrolled(block, wanted) for block in operation.blocks]
             flat.append(operation.replace_blocks(blocks), step.qubits, step.clbits)
     return flat
 

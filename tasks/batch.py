@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 
 from adapters.backend import check_shots, check_width
+from calibration.dynamic import refuse_unsupported
 from pipeline.stack import build_stack
 from qcpaas.circuits import check_runnable, circuit_key, from_payload, to_operator
 from qcpaas.errors import InputError, ObservableError
@@ -66,6 +67,7 @@ def check_experiment(experiment: Experiment, device: Device) -> Experiment:
     circuit = experiment.circuit
     check_width(circuit, device.name, device.capabilities)
     check_shots(experiment, device.name, device.capabilities)
+    refuse_unsupported(circuit, device.name, device.capabilities)
     runnable = check_runnable(
         circuit,
         counts=experiment.observables is None,

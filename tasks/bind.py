@@ -66,7 +66,7 @@ def calibration_uses(
     uses: dict[tuple[str, tuple[int, ...]], CalibrationUse] = {}
     for experiment in experiments:
         binding = experiment.binding
-        if binding is None:
+        if binding is None or (binding.snapshot_id, binding.physical_qubits) in uses:
             continue
         snapshot = device.snapshot_named(binding.snapshot_id)
         measured = datetime.fromtimestamp(float(snapshot.measured_at_s.max()), UTC)

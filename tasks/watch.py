@@ -140,10 +140,10 @@ class Watch:
                 self.device.binder.placer,
                 each.portfolio,
                 binding,
-                self.device.snapshot_named(binding.snapshot_id),
-                now,
-                self.policy,
-                self.device.corrections(self.policy),
+                then=self.device.snapshot_named(binding.snapshot_id),
+                now=now,
+                policy=self.policy,
+                corrections=self.device.corrections(self.policy),
             )
             found.append(Look(binding.snapshot_id, newest_id, assessment))
         return max(found, key=_weight)

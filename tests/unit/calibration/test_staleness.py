@@ -10,10 +10,10 @@ from qiskit.circuit import Parameter
 
 from adapters.fake_backends import read_snapshot
 from adapters.target import build_target
+from calibration import staleness
 from calibration.binding import Binder
 from calibration.placement import Placer
 from calibration.portfolio import compile_portfolio
-from calibration.staleness import assess
 from qcpaas.binding import BindingPolicy
 from qcpaas.calibration import Quantity
 
@@ -47,6 +47,11 @@ def binding(snapshot, portfolio, placer):
     return Binder(gates, placer).bind(portfolio, snapshot).binding
 
 
+def assess(placer, portfolio, binding, *moments, policy=POLICY):
+    then, now = moments
+    return staleness.assess(placer, portfolio, binding, then=then, now=now, policy=policy)
+
+
 def changed(snapshot, change):
     """The snapshot with ``change(quantity, gate, qubits, value)`` in place of each value."""
     values = snapshot.values.copy()
@@ -73,7 +78,7 @@ def used_pairs(portfolio, binding):
 
 
 def test_an_unchanged_calibration_leaves_a_binding_as_it_is(placer, portfolio, binding, snapshot):
-    found = assess(placer, portfolio, binding, snapshot, snapshot, POLICY)
+    found = assess(placer, portfolio, binding, snapshot, snapshot)
     assert not found.stale
     assert found.element_change == 0
     assert found.gain == pytest.approx(0, abs=1e-12)
@@ -83,7 +88,7 @@ def test_an_unchanged_calibration_leaves_a_binding_as_it_is(placer, portfolio, b
 def test_a_fault_on_any_used_coupler_is_never_missed(placer, portfolio, binding, snapshot):
     for pair in used_pairs(portfolio, binding):
         newer = with_fault(snapshot, pair, 0.1)
-        found = assess(placer, portfolio, binding, snapshot, newer, POLICY)
+        found = assess(placer, portfolio, binding, snapshot, newer)
         assert found.stale
         # One cx: its contribution falls by log((1 - 0.1) / (1 - e)).
         before = snapshot.get(Quantity.GATE_ERROR, *pair, gate="cx")
@@ -105,14 +110,14 @@ def test_a_fault_hides_behind_no_improvement_elsewhere(placer, portfolio, bindin
             else value
         ),
     )
-    found = assess(placer, portfolio, binding, snapshot, better, POLICY)
+    found = assess(placer, portfolio, binding, snapshot, better)
     assert found.stale
     assert found.element_change > POLICY.max_element_change
 
 
 def test_a_broken_qubit_is_out_of_order(placer, portfolio, binding, snapshot):
     pair = used_pairs(portfolio, binding)[1]
-    found = assess(placer, portfolio, binding, snapshot, with_fault(snapshot, pair, 1.0), POLICY)
+    found = assess(placer, portfolio, binding, snapshot, with_fault(snapshot, pair, 1.0))
     assert found.stale
     assert "is out of order" in found.reason
 
@@ -120,9 +125,7 @@ def test_a_broken_qubit_is_out_of_order(placer, portfolio, binding, snapshot):
 def test_a_fault_elsewhere_leaves_the_binding_fresh(placer, portfolio, binding, snapshot):
     used = set(binding.physical_qubits)
     elsewhere = next(qubits for qubits in snapshot.gates["cx"] if not set(qubits) & used)
-    found = assess(
-        placer, portfolio, binding, snapshot, with_fault(snapshot, elsewhere, 0.5), POLICY
-    )
+    found = assess(placer, portfolio, binding, snapshot, with_fault(snapshot, elsewhere, 0.5))
     assert not found.stale
     assert found.element_change == 0
 
@@ -140,9 +143,9 @@ def test_a_better_place_makes_a_binding_stale_though_nothing_of_it_moved(
             else value
         ),
     )
-    found = assess(placer, portfolio, binding, snapshot, better, POLICY)
+    found = assess(placer, portfolio, binding, snapshot, better)
     assert found.element_change == 0
     assert found.gain > POLICY.min_gain
     assert found.stale
     lax = POLICY.model_copy(update={"min_gain": 10.0})
-    assert not assess(placer, portfolio, binding, snapshot, better, lax).stale
+    assert not assess(placer, portfolio, binding, snapshot, better, policy=lax).stale

@@ -7,7 +7,7 @@ from qiskit.circuit import Parameter
 from qiskit.quantum_info import Statevector
 
 from qcpaas.errors import CircuitError
-from qcpaas.loops import without_loop_variables
+from qcpaas.loops import without_loop_variables, without_loops
 
 
 def test_a_counting_loop_is_unrolled_and_does_the_same():
@@ -61,3 +61,14 @@ def test_a_counting_loop_that_ends_early_is_refused():
             circuit.break_loop()
     with pytest.raises(CircuitError, match="ends early"):
         without_loop_variables(circuit)
+
+
+def test_every_loop_can_be_unrolled_but_those_that_end_early():
+    circuit = QuantumCircuit(1, 1)
+    with circuit.for_loop(range(3)):
+        circuit.x(0)
+    with circuit.for_loop(range(2)):
+        circuit.measure(0, 0)
+        with circuit.if_test((circuit.clbits[0], True)):
+            circuit.break_loop()
+    assert dict(without_loops(circuit).count_ops()) == {"x": 3, "for_loop": 1}
