@@ -219,7 +219,7 @@ def measure_angles(report: Report, *, quick: bool, seed: int) -> None:
             ideal = _rotated(angles)
             for name, corrected in (("none", 0.0), ("reported", 1.0), ("shrunk", sure)):
                 state = _rotated(angles + off - corrected * reported)
-                lost[name].append(1 - abs(np.vdot(ideal, state)) ** 2)
+                lost[name].append(float(1 - abs(np.vdot(ideal, state)) ** 2))
         reported_as_is = ratio_of_sums(lost["reported"], lost["none"], seed)
         shrunk = ratio_of_sums(lost["shrunk"], lost["none"], seed)
         report.add(

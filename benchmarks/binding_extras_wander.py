@@ -134,7 +134,8 @@ def _with_phases(
     read.measure_all(add_bits=True)
     duration = snapshot_durations(twin, physical)
     idle = schedule_alap(read, duration, twin.dt_s).idle_s
-    timed, stretches = read.copy_empty_like(), []
+    timed = read.copy_empty_like()
+    stretches: list[tuple[int, float, float]] = []
     now = np.zeros(read.num_qubits)
     since: dict[int, float] = {}
     for step, waits in zip(read.data, idle, strict=True):

@@ -162,7 +162,10 @@ def _unmet(value: JsonValue, schema: Mapping[str, Any]) -> str:
 
     Types and choices only: the worker has the option's own validators.
     """
-    choices = schema.get("enum")
+    ways = [_unmet(value, way) for way in schema.get("anyOf", ())]
+    if ways:
+        return "" if "" in ways else " or ".join(ways)
+    choices = [schema["const"]] if "const" in schema else schema.get("enum")
     if choices is not None:
         return "" if value in choices else " or ".join(map(repr, choices))
     kind = schema.get("type")

@@ -21,7 +21,6 @@ from store.ledger import Ledger, NewCall, RecordedSubmission
 from store.records import encode_outcomes, encode_request
 from tasks.bind import calibration_uses
 from tasks.calls import Call, Calls, Request
-from tasks.decouple import decoupled
 from tasks.device import Device
 from tasks.feedback import echo_placer, learn_from
 from tasks.journal import Journal
@@ -69,11 +68,6 @@ class JournalledDevice(DeviceBackend):
             self, ledger, self.scope, patience, settings.recovery, self.watch.newest_id
         )
         self._placements: dict[str, dict[Placement, int]] = {}
-
-    def plan(self, experiments: Sequence[Experiment]) -> Plan:
-        """The experiments as they are, idle time decoupled where the calibration says so."""
-        policy = self.settings.binding
-        return super().plan([decoupled(each, self.device, policy) for each in experiments])
 
     def execute(self, experiments: Sequence[Experiment]) -> tuple[Counts, ...]:
         """Check everything, run it, wait for it, record it.

@@ -32,7 +32,12 @@ OPTIONS = (
         summary="extrapolates to zero noise",
         levels=("expectation",),
         settings={
-            "scale_factors": {"type": "array", "items": {"type": "number"}},
+            "scale_factors": {
+                "anyOf": [
+                    {"type": "array", "items": {"type": "number"}},
+                    {"const": "auto", "type": "string"},
+                ]
+            },
             "order": {"type": "integer"},
             "fit": {"type": "string", "enum": ["linear", "exponential"]},
         },

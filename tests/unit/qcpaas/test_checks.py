@@ -87,6 +87,7 @@ def test_shots_at_the_ends_of_the_range_are_taken(shots):
         (["ZeroNoiseExtrapolation(fit=cubic)"], "'cubic'; it must be 'linear' or 'exponential'"),
         (["ZeroNoiseExtrapolation(scale_factors=3)"], "it must be a list in brackets"),
         (["ZeroNoiseExtrapolation(scale_factors=[1, x])"], "it must be a list in brackets"),
+        (["ZeroNoiseExtrapolation(scale_factors=atuo)"], "a list in brackets or 'auto'"),
         (['ZeroNoiseExtrapolation(scale_factors=["1"])'], "a list in brackets, each of them a num"),
         (["ReadoutMitigation", "ReadoutMitigation"], "named twice"),
         (["ReadoutMitigation(x=2)"], "has no settings; 'x' was given"),
@@ -99,7 +100,11 @@ def test_bad_option_is_refused(environment, options, message):
 
 
 def test_good_stack_and_options_of_the_users_own_are_taken(environment):
-    stack = ["ZeroNoiseExtrapolation(order=1)", "Mine(x=1)", "ReadoutMitigation"]
+    stack = [
+        "ZeroNoiseExtrapolation(order=1, scale_factors=auto)",
+        "Mine(x=1)",
+        "ReadoutMitigation",
+    ]
     check_options([OptionSpec.parse(option) for option in stack], environment, own={"Mine"})
 
 

@@ -12,7 +12,7 @@ from qcpaas.cli import app
 
 NOW = datetime.now(UTC)
 SEEN = Observation(
-    job_id="j-1", observed_at=NOW - timedelta(minutes=5), log_fidelity=-0.5, std_error=0.02,
+    job_id="j-1", observed_at=NOW - timedelta(days=5), log_fidelity=-0.5, std_error=0.02,
     predicted=-0.2, source="echo",
 )  # fmt: skip
 FACTORS = [
@@ -51,7 +51,7 @@ def test_factors_and_observations_are_shown_with_their_uncertainty(qcpaas, platf
     done = qcpaas("feedback", "FakeKolkata")
     assert done.exit_code == 0, done.stderr
     assert platform.asked == [("feedback", "FakeKolkata")]
-    assert "FakeKolkata: 12 fidelities observed, the last 5 min ago" in done.stdout
+    assert "FakeKolkata: 12 fidelities observed, the last 5 days ago" in done.stdout
     (coupler,) = [line for line in done.stdout.splitlines() if "coupler" in line]
     assert "3-5" in coupler
     assert "4.00" in coupler

@@ -101,3 +101,4 @@ def test_idle_time_is_decoupled_where_the_calibration_shows_slow_dephasing(start
     plan = run.session().plan([asked])
     (planned,) = plan.experiments
     assert ("delay" in planned.circuit.count_ops()) is wanted
+    assert ("idle windows decoupled" in planned.binding.reason) is wanted
