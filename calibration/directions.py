@@ -17,6 +17,7 @@ from qiskit.transpiler.passes import GateDirection, Optimize1qGatesDecomposition
 from adapters.target import gate_error, operation_named
 from calibration.device_errors import DEAD
 from calibration.durations import Durations
+from calibration.recompiling import cost, recompiled
 from calibration.template import IGNORED, Template
 from calibration.timeline import Timeline
 from calibration.workload import measurement_s
@@ -77,7 +78,7 @@ class Materialised:
     """A template with some of its gates turned round.
 
     Attributes:
-        template: The very template where no gate is.
+        template: The very template where no gate is turned.
         uses: Name and compact qubits of every instruction, each once; control flow opened.
         reads: Whether it has a measurement. Without one it is read at its end, wherever the
             original circuit's qubits lie, and these reads are among ``uses``.
@@ -171,9 +172,17 @@ class Materialiser:
         return {gate: frozenset(places) for gate, places in snapshot.gates.items()}
 
     def _make(self, template: Template, turned: frozenset[Interaction]) -> Materialised:
+        if not turned:
+            return Materialised.of(template)
         circuit = turn(template.circuit, template.interactions, turned, self.basis_gates)
-        same = circuit is template.circuit
-        return Materialised.of(template if same else replace(template, circuit=circuit))
+        wanted = [
+            (second, first, gate) if (first, second, gate) in turned else (first, second, gate)
+            for first, second, gate in template.interactions
+        ]
+        anew = recompiled(template, wanted, self.basis_gates)
+        if anew is not None and cost(anew) < cost(circuit):
+            circuit = anew
+        return Materialised.of(replace(template, circuit=circuit))
 
 
 def turn(

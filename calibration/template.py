@@ -23,11 +23,14 @@ class Template:
         circuit: In the device's gates, on compact qubits ``0..k-1``.
         positions: Compact qubit that holds each of the original circuit's qubits at the end.
         home: Device qubit of each compact qubit where it was routed; one valid placement.
+        source: The circuit as given, where it needed no routing and the device has gates in one
+            direction only: where they are turned, compiling it anew saves 1-qubit gates.
     """
 
     circuit: QuantumCircuit
     positions: tuple[int, ...]
     home: tuple[int, ...]
+    source: QuantumCircuit | None = None
 
     @classmethod
     def in_place(cls, circuit: QuantumCircuit, physical_qubits: tuple[int, ...]) -> Template:
@@ -84,15 +87,23 @@ class Template:
         )
 
     def to_bytes(self) -> bytes:
-        layout = json.dumps([self.positions, self.home]).encode()
-        return len(layout).to_bytes(4, "little") + layout + circuit_bytes.to_bytes(self.circuit)
+        circuits = [circuit_bytes.to_bytes(self.circuit)]
+        if self.source is not None:
+            circuits.append(circuit_bytes.to_bytes(self.source))
+        sizes = [len(circuit) for circuit in circuits]
+        layout = json.dumps([self.positions, self.home, sizes]).encode()
+        return b"".join([len(layout).to_bytes(4, "little"), layout, *circuits])
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> Template:
-        size = int.from_bytes(payload[:4], "little")
-        positions, home = json.loads(payload[4 : 4 + size])
-        circuit = circuit_bytes.from_bytes(payload[4 + size :], source="a stored template")
-        return cls(circuit, tuple(positions), tuple(home))
+        start = 4 + int.from_bytes(payload[:4], "little")
+        positions, home, sizes = json.loads(payload[4:start])
+        circuits = []
+        for size in sizes:
+            part = payload[start : start + size]
+            circuits.append(circuit_bytes.from_bytes(part, source="a stored template"))
+            start += size
+        return cls(circuits[0], tuple(positions), tuple(home), *circuits[1:])
 
 
 def leaves(circuit: QuantumCircuit) -> Iterator[tuple[Instruction, tuple[int, ...], int]]:
