@@ -21,6 +21,7 @@ from qcpaas.errors import CircuitError
 SEEDS = tuple(range(11, 27))  # routing is a lottery: a ticket each
 BUDGET = 16_000  # routed instructions in all, so that the first use of a circuit takes seconds
 FEWEST = 4
+TODAY = 156  # qubits; routing takes in proportion longer on larger devices
 # All that differ: the best of a day was often among those with 5 to 10 % more gates.
 KEPT = 16
 # More two-qubit gates than this, relative to the shortest, were not seen to catch up; a third more
@@ -103,7 +104,7 @@ def compile_portfolio(
     """Route a circuit and translate it to the device's gates, several times over.
 
     Once is enough where the circuit needs no routing: every seed then gives the same. A long
-    circuit is compiled with fewer of the seeds.
+    circuit, or a very large device, is given fewer of the seeds.
 
     Args:
         target: Best an `adapters.target.topology_target`: where the circuit will run is chosen
@@ -120,7 +121,8 @@ def compile_portfolio(
         if routing.stays and not dynamic and _has_one_way_gates(target):
             template = replace(template, source=circuit)
         return Portfolio((template,), key, snapshot_id)
-    tickets = max(FEWEST, BUDGET // max(1, routing.template.circuit.size()))
+    work = routing.template.circuit.size() * max(1.0, target.num_qubits / TODAY)
+    tickets = max(FEWEST, int(BUDGET / max(1.0, work)))
     routings = [routing, *(route(circuit, target, seed, lies=False) for seed in seeds[:tickets])]
     return Portfolio(best_few([found.template for found in routings]), key, snapshot_id)
 
@@ -171,7 +173,7 @@ def route(
         moved = reason != VF2LayoutStopReason.SOLUTION_FOUND
     else:
         moved = list(ends) != list(initial_layout)
-    begins = routed.layout.initial_index_layout(filter_ancillas=True) if routed.layout else ends
+    begins = routed.layout.initial_index_layout()[: len(ends)] if routed.layout else ends
     return Routing(Template.compact(routed, ends), moved, stays=list(begins) == list(ends))
 
 
