@@ -32,6 +32,7 @@ CONTROL_FLOW = {
     "switch_case": SwitchCaseOp,
     "while_loop": WhileLoopOp,
 }
+VIRTUAL = frozenset({"rz", "p", "u1", "id"})  # frame changes, or nothing at all
 MAX_PLACES = 100_000  # of one instruction
 _LOOPS = frozenset({"for_loop", "while_loop"})
 WORST = 1.0 - 1e-9  # an error from here on says that the gate does nothing
@@ -76,23 +77,30 @@ def build_target(
 def topology_target(
     snapshot: Snapshot, *, control_flow: Collection[str] = tuple(CONTROL_FLOW)
 ) -> Target:
-    """Every gate of a snapshot where it acts, and nothing of how well or how fast.
+    """Every gate of a snapshot where it acts, and nothing of how well it acts there or how fast.
 
     What is out of order is there too, so that what is compiled for it depends on the snapshot's
-    ``topology_id`` alone.
+    ``topology_id`` alone. Errors are the same everywhere and tell gates apart by kind only: a
+    compiler that knows of none counts a frame change like a pulse, and saves the wrong one.
 
     Args:
         control_flow: As in `build_target`.
     """
     target = Target(num_qubits=snapshot.num_qubits)
     for name, places in snapshot.gates.items():
-        operation = operation_named(name, len(places[0]))
-        target.add_instruction(operation, dict.fromkeys(places), name=name)
+        add_kind(target, name, places)
     for name in sorted(NO_GATES):
-        everywhere = {(qubit,): None for qubit in range(snapshot.num_qubits)}
-        target.add_instruction(_standard()[name], everywhere)
+        add_kind(target, name, [(qubit,) for qubit in range(snapshot.num_qubits)])
     _add_control_flow(target, control_flow)
     return target
+
+
+def add_kind(target: Target, name: str, places: Collection[Place]) -> None:
+    """Add an instruction, with an error that says of what kind it is."""
+    operation = operation_named(name, len(next(iter(places))))
+    error = 0.0 if name in VIRTUAL else 3e-4 if operation.num_qubits == 1 else 1e-2
+    properties = InstructionProperties(error=error)
+    target.add_instruction(operation, dict.fromkeys(places, properties), name=name)
 
 
 def snapshot_of_target(target: Target, device: str, measured_at: datetime, source: str) -> Snapshot:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -11,13 +11,13 @@ import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import CircuitInstruction
 from qiskit.converters import circuit_to_dag, dag_to_circuit
-from qiskit.transpiler import Target, TranspilerError
+from qiskit.transpiler import TranspilerError
 from qiskit.transpiler.passes import GateDirection, Optimize1qGatesDecomposition
 
-from adapters.target import gate_error, operation_named
+from adapters.target import gate_error
 from calibration.device_errors import DEAD
 from calibration.durations import Durations
-from calibration.recompiling import cost, recompiled
+from calibration.recompiling import compact_target, cost, recompiled
 from calibration.template import IGNORED, Template
 from calibration.timeline import Timeline
 from calibration.workload import measurement_s
@@ -172,17 +172,24 @@ class Materialiser:
         return {gate: frozenset(places) for gate, places in snapshot.gates.items()}
 
     def _make(self, template: Template, turned: frozenset[Interaction]) -> Materialised:
-        if not turned:
-            return Materialised.of(template)
-        circuit = turn(template.circuit, template.interactions, turned, self.basis_gates)
-        wanted = [
-            (second, first, gate) if (first, second, gate) in turned else (first, second, gate)
-            for first, second, gate in template.interactions
-        ]
-        anew = recompiled(template, wanted, self.basis_gates)
-        if anew is not None and cost(anew) < cost(circuit):
-            circuit = anew
-        return Materialised.of(replace(template, circuit=circuit))
+        circuit = turn_template(template, turned, self.basis_gates)
+        same = circuit is template.circuit
+        return Materialised.of(template if same else replace(template, circuit=circuit))
+
+
+def turn_template(
+    template: Template, turned: frozenset[Interaction], basis_gates: tuple[str, ...]
+) -> QuantumCircuit:
+    """The template's circuit with some of its gates turned, compiled anew where that is shorter.
+
+    Raises:
+        CalibrationError: One of them cannot be turned.
+    """
+    circuit = turn(template.circuit, template.interactions, turned, basis_gates)
+    if not turned or template.source is None:
+        return circuit
+    anew = recompiled(template, _with(template.interactions, turned), basis_gates)
+    return anew if anew is not None and cost(anew) < cost(circuit) else circuit
 
 
 def turn(
@@ -202,8 +209,9 @@ def turn(
     """
     if not turned:
         return circuit
-    direction = GateDirection(None, _target(circuit.num_qubits, interactions, turned))
-    merging = Optimize1qGatesDecomposition(basis=list(basis_gates))
+    target = compact_target(circuit.num_qubits, _with(interactions, turned), basis_gates)
+    direction = GateDirection(None, target)
+    merging = Optimize1qGatesDecomposition(target=target)
     # Without a pass manager, which takes as long as the two passes.
     dag = circuit_to_dag(circuit, copy_operations=False)
     try:
@@ -216,19 +224,12 @@ def turn(
     return dag_to_circuit(dag, copy_operations=False)
 
 
-def _target(
-    width: int, interactions: Mapping[Interaction, int], turned: frozenset[Interaction]
-) -> Target:
-    """A device that has every one of these gates in the direction that is wanted."""
-    places: dict[str, dict[Qubits, None]] = {}
-    for first, second, gate in interactions:
-        is_turned = (first, second, gate) in turned
-        place = (second, first) if is_turned else (first, second)
-        places.setdefault(gate, {})[place] = None
-    target = Target(num_qubits=width)
-    for gate, found in places.items():
-        target.add_instruction(operation_named(gate, 2), found, name=gate)
-    return target
+def _with(interactions: Iterable[Interaction], turned: frozenset[Interaction]) -> list[Interaction]:
+    """The interactions, some of them turned."""
+    return [
+        (second, first, gate) if (first, second, gate) in turned else (first, second, gate)
+        for first, second, gate in interactions
+    ]
 
 
 def _turned(template: Template, physical_qubits: Qubits, offer: Offer) -> Iterator[Interaction]:

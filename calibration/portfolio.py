@@ -27,7 +27,7 @@ KEPT = 16
 # More two-qubit gates than this, relative to the shortest, were not seen to catch up; a third more
 # were, where the shorter ones must cross a bad coupler.
 LONGEST = 1.4
-FORMAT = 2  # of the bytes; also raised where the same circuit is compiled in another way
+FORMAT = 3  # of the bytes; also raised where the same circuit is compiled in another way
 BAD_BYTES = (ValueError, LookupError, struct.error, CircuitError)
 
 

@@ -8,7 +8,7 @@ import qiskit
 from qiskit import QuantumCircuit
 from qiskit.transpiler import Target, generate_preset_pass_manager
 
-from adapters.target import operation_named
+from adapters.target import add_kind, operation_named
 from calibration.template import IGNORED, Template, without_qubits
 from store.layout import NO_GATES
 
@@ -30,16 +30,7 @@ def recompiled(
     source, width = template.source, template.circuit.num_qubits
     if source is None or source.num_qubits != width:
         return None
-    target = Target(num_qubits=width)
-    places: dict[str, dict[tuple[int, ...], None]] = {}
-    for first, second, gate in wanted:
-        places.setdefault(gate, {})[first, second] = None
-    everywhere = {(qubit,): None for qubit in range(width)}
-    alone = [n for n in basis_gates if n not in NO_GATES and operation_named(n, 2).num_qubits == 1]
-    for gate, found in places.items():
-        target.add_instruction(operation_named(gate, 2), found, name=gate)
-    for name in (*alone, *sorted(NO_GATES)):
-        target.add_instruction(operation_named(name, 1), dict(everywhere), name=name)
+    target = compact_target(width, wanted, basis_gates)
     # Level 3 finds nothing more here, and takes three times as long. The circuit lies already.
     manager = generate_preset_pass_manager(optimization_level=2, target=target, seed_transpiler=0)
     manager.init = manager.layout = manager.routing = None
@@ -52,6 +43,22 @@ def recompiled(
         return None
     anew = Template(circuit, template.positions, template.home)
     return circuit if anew.interactions.keys() <= set(wanted) else None
+
+
+def compact_target(
+    width: int, wanted: Collection[Interaction], basis_gates: tuple[str, ...]
+) -> Target:
+    """A device with these two-qubit gates in these directions, and 1-qubit gates everywhere."""
+    places: dict[str, list[tuple[int, ...]]] = {}
+    for first, second, gate in wanted:
+        places.setdefault(gate, []).append((first, second))
+    alone = [n for n in basis_gates if n not in NO_GATES and operation_named(n, 2).num_qubits == 1]
+    target = Target(num_qubits=width)
+    for name in (*alone, *sorted(NO_GATES)):
+        places[name] = [(qubit,) for qubit in range(width)]
+    for name, found in places.items():
+        add_kind(target, name, found)
+    return target
 
 
 def cost(circuit: QuantumCircuit) -> tuple[int, int]:

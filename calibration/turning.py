@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 
 from calibration.device_errors import SYMMETRIC, TURNABLE
-from calibration.directions import turn
+from calibration.directions import turn_template
 from calibration.template import Template, leaves
 from calibration.timeline import TIMELESS
 
@@ -49,7 +49,7 @@ def turning_prices(template: Template, basis_gates: tuple[str, ...]) -> Array:
     before = _rotations(template.circuit)
 
     def added(chosen: Iterable[Interaction]) -> Array:
-        turned = turn(template.circuit, interactions, frozenset(chosen), basis_gates)
+        turned = turn_template(template, frozenset(chosen), basis_gates)
         return _rotations(turned) - before
 
     together = added(turnable) / np.maximum(uses, 1)
