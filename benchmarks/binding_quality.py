@@ -22,7 +22,7 @@ from calibration.portfolio import Portfolio, compile_portfolio
 from store.snapshot import Snapshot
 
 DEVICES = ("FakeKolkata", "FakeSherbrooke", "FakeFez")  # CX, ECR, CZ
-DAYS, QUICK_DAYS = 30, 3
+DAYS, QUICK_DAYS = 30, 2
 MAPOMATIC_EVERY = 6  # days; it takes up to a minute for a circuit
 MAPOMATIC_WIDEST = 8
 LOST = 0.02  # nats: a case that is printed
