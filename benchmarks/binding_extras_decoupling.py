@@ -40,7 +40,7 @@ MEASURED = 0.15  # relative standard error of a T2*
 
 def measure_decoupling(report: Report, *, quick: bool, seed: int) -> None:
     """What echoes add to log fidelity where frequencies wander, and where they do not."""
-    runs, sets = (8, 2) if quick else (24, 5)
+    runs, sets = (6, 1) if quick else (24, 5)
     worlds = {
         "slow": "frequencies constant over a run, T2* 0.2 to 1 of the echo's T2, known to 15 %",
         "within_run": "frequencies that wander within 30 us, beside no other dephasing",

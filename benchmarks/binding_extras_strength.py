@@ -70,7 +70,7 @@ class Errors:
 def measure_strength(report: Report, *, quick: bool, seed: int) -> None:
     """Errors of energies extrapolated from chosen noise scales, over those from fixed ones."""
     shots = (4096,) if quick else (1024, 4096, 32768)
-    widths, draws = ((4,), 40) if quick else ((4, 6), 60)
+    widths, draws = ((4,), 20) if quick else ((4, 6), 60)
     devices = DEVICES[:1] if quick else DEVICES
     found = [
         errors for device in devices for errors in errors_on(device, widths, shots, draws, seed)
