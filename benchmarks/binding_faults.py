@@ -56,6 +56,7 @@ class Scene:
             then=self.then,
             now=now,
             policy=policy,
+            circuit=self.bound.circuit,
         ).stale
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from qiskit import QuantumCircuit
+
 from calibration.elements import NO_CORRECTIONS, Corrections, Element
 from calibration.placement import Placer
 from calibration.portfolio import Portfolio
+from calibration.template import Template
 from qcpaas.binding import BindingPolicy
 from qcpaas.errors import CalibrationError
 from qcpaas.execution import Binding
@@ -41,6 +44,7 @@ def assess(
     now: Snapshot,
     policy: BindingPolicy,
     corrections: Corrections = NO_CORRECTIONS,
+    circuit: QuantumCircuit | None = None,
 ) -> Assessment:
     """Compare what a bound circuit was promised with what the newest calibration promises.
 
@@ -51,11 +55,13 @@ def assess(
     Args:
         portfolio: What was bound; ``binding.routing`` says which of its templates.
         then: The snapshot of the binding.
+        circuit: As it will be executed, where gates were turned or added for its place.
     """
     template = portfolio.templates[binding.routing]
     physical = binding.physical_qubits
-    before = placer.contributions(template, physical, then, corrections)
-    after = placer.contributions(template, physical, now, corrections)
+    used = template if circuit is None else Template.in_place(circuit, physical)
+    before = placer.contributions(used, physical, then, corrections)
+    after = placer.contributions(used, physical, now, corrections)
     element, change = _worst(before, after)
     try:
         best = placer.choose(portfolio, now, corrections)
@@ -63,7 +69,7 @@ def assess(
         return Assessment(
             True, change, 0.0, f"{_named(element, change)}; no placement of it works any more"
         )
-    gain = max(0.0, best.log_fidelity - sum(after.values()))
+    gain = max(0.0, best.log_fidelity - placer.value(template, physical, now, corrections))
     stale = change > policy.max_element_change or gain > policy.min_gain
     moved = tuple(best.physical_qubits) != tuple(physical)
     better = f"another placement is better by {gain:.3g} nats" if moved else "it is still the best"

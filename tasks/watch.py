@@ -144,6 +144,7 @@ class Watch:
                 now=now,
                 policy=self.policy,
                 corrections=self.device.corrections(self.policy),
+                circuit=each.experiment.circuit,
             )
             found.append(Look(binding.snapshot_id, newest_id, assessment))
         return max(found, key=_weight)
