@@ -8,12 +8,14 @@ import qiskit
 from qiskit import QuantumCircuit
 from qiskit.transpiler import Target, generate_preset_pass_manager
 
-from adapters.target import add_kind, operation_named
-from calibration.template import IGNORED, Template, without_qubits
+from adapters.target import VIRTUAL, add_kind, operation_named
+from calibration.template import Template, without_qubits
+from calibration.timeline import TIMELESS
 from store.layout import NO_GATES
 
 Interaction = tuple[int, int, str]
-VIRTUAL = frozenset({"rz", "measure", "reset"})
+# They take no time, or no error.
+NO_ROTATIONS = TIMELESS | VIRTUAL | {"measure", "reset"}
 
 
 def recompiled(
@@ -64,8 +66,5 @@ def compact_target(
 def cost(circuit: QuantumCircuit) -> tuple[int, int]:
     """Two-qubit gates, then 1-qubit gates that take time."""
     two = circuit.num_nonlocal_gates()
-    one = sum(
-        len(step.qubits) == 1 and step.name not in VIRTUAL and step.name not in IGNORED
-        for step in circuit.data
-    )
+    one = sum(len(step.qubits) == 1 and step.name not in NO_ROTATIONS for step in circuit.data)
     return two, one

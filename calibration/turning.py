@@ -10,19 +10,11 @@ from qiskit import QuantumCircuit
 
 from calibration.device_errors import SYMMETRIC, TURNABLE
 from calibration.directions import turn_template
+from calibration.recompiling import NO_ROTATIONS
 from calibration.template import Template, leaves
-from calibration.timeline import TIMELESS
 
 Array = NDArray[np.float64]
 Interaction = tuple[int, int, str]
-NO_ROTATIONS = TIMELESS | {
-    "id",
-    "measure",
-    "p",
-    "reset",
-    "rz",
-    "u1",
-}  # they take no time, or no error
 
 
 def turning_prices(template: Template, basis_gates: tuple[str, ...]) -> Array:
