@@ -16,3 +16,11 @@ def data_dir(tmp_path_factory):
 def platform(data_dir):
     with RuntimeProvider(transport=EmbeddedTransport(Settings(data_dir=data_dir))) as provider:
         yield provider
+
+
+@pytest.fixture(scope="module")
+def server(platform):
+    """The embedded platform's server, without a job."""
+    transport = platform._transport
+    transport._configure_prefect()
+    return transport._start_server()

@@ -58,14 +58,6 @@ FIT = Fit(
 
 
 @pytest.fixture(scope="module")
-def server(platform):
-    """The embedded platform's server, without a job."""
-    transport = platform._transport
-    transport._configure_prefect()
-    return transport._start_server()
-
-
-@pytest.fixture(scope="module")
 def store(data_dir):
     with open_store(f"sqlite:///{data_dir / 'qcpaas.db'}") as store:
         yield store
