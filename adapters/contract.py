@@ -1,22 +1,23 @@
 """The contract between the platform and a quantum device.
 
-A vendor's adapter is one module with a `DeviceProvider`, registered in the ``qcpaas.adapters``
-entry-point group; it imports the vendor's SDK inside the functions that need it. Every operation
-answers a value or an explicit `Unsupported`; errors come from ``qcpaas.errors``.
+A vendor's adapter is a `DeviceProvider`, registered in the ``qcpaas.adapters`` entry-point group;
+it imports the vendor's SDK inside the functions that need it. Every operation answers a value or
+an explicit `Unsupported`; errors come from ``qcpaas.errors``, keep the vendor's own message and
+tell no secret. Nothing waits without a deadline.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from qcpaas.execution import Counts, Experiment
+from qcpaas.execution import Counts, ExpectationValues, Experiment
 from qcpaas.schemas import DeviceInfo
 from store.snapshot import Snapshot
 
@@ -40,6 +41,8 @@ class Capabilities:
         basis_gates: Instructions that it executes; empty where any Qiskit gate is taken as is.
         max_shots: For one circuit and point.
         max_circuits: In one submission.
+        max_points: Parameter points in one submission, all circuits together; a circuit without
+            parameters counts as one.
         exact: Gives exact probabilities where no shots are asked.
         noise_models: Takes an Aer noise model with the submission.
         concurrent_jobs: Submissions that it takes side by side.
@@ -49,12 +52,15 @@ class Capabilities:
         token_lag_s: How long after its acceptance a job can be missing from `find_by_token`.
         control_flow: Which of Qiskit's control-flow instructions it executes.
         mid_circuit_measurement: Whether a qubit can be used, or its outcome, once it was measured.
+        estimates: Takes submissions of observables, and answers expectation values.
+        angle_ranges: Smallest and largest angle (rad) of gates that do not take every one, by name.
     """
 
     num_qubits: int
     basis_gates: tuple[str, ...] = ()
     max_shots: int = 1_000_000
     max_circuits: int = 10_000
+    max_points: int | None = None
     simulator: bool = False
     exact: bool = False
     noise_models: bool = False
@@ -64,6 +70,8 @@ class Capabilities:
     token_lag_s: float = 5.0
     control_flow: frozenset[str] = CONTROL_FLOW
     mid_circuit_measurement: bool = True
+    estimates: bool = False
+    angle_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def compiles(self) -> bool:
@@ -72,10 +80,33 @@ class Capabilities:
 
 
 @dataclass(frozen=True)
+class Window:
+    """A time in which a device serves its public, or whoever has reserved it.
+
+    Attributes:
+        reservation_id: The vendor's; empty for a public window.
+    """
+
+    starts_at: datetime
+    ends_at: datetime
+    reservation_id: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Availability:
+    """Whether a device takes work now.
+
+    Attributes:
+        queue_length: Jobs before the next one; ``None`` where the vendor does not say.
+        next_window: When it is open, or will be; ``None`` where it is open always or does not say.
+        message: The vendor's reason, where it is away.
+    """
+
     online: bool
     queue_length: int | None = None
     message: str = ""
+    next_window: Window | None = None
 
 
 class JobHandle(BaseModel):
@@ -114,6 +145,9 @@ class DeviceSession:
 class Submission:
     """Bound experiments for one device job.
 
+    All ask for counts, or all for expectation values where `Capabilities.estimates` says that the
+    device takes these.
+
     Attributes:
         seed: Makes a simulator repeatable; a QPU ignores it.
         noise_model: Serialisable Aer noise model in place of the device's own noise.
@@ -128,10 +162,18 @@ class Submission:
 
 @dataclass(frozen=True, eq=False)
 class DeviceResult:
-    """Counts in the order of the submission, and the device time that they took."""
+    """What was measured, in the order of the submission, and the device time that it took.
+
+    Attributes:
+        counts: One of each experiment; empty where expectation values were asked.
+        values: One of each experiment; empty where counts were asked.
+        details: What else the vendor tells of the job, such as its own timestamps and usage.
+    """
 
     counts: tuple[Counts, ...]
     qpu_s: float
+    values: tuple[ExpectationValues, ...] = ()
+    details: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 class DeviceAdapter(ABC):
@@ -201,14 +243,15 @@ class DeviceAdapter(ABC):
         return Unsupported("find_by_token", f"{self.name} cannot search its jobs by token")
 
     def open_session(self) -> DeviceSession | Unsupported:
-        """A session for one client's submissions."""
+        """A session for one client's submissions, within the vendor's time limits."""
         return Unsupported("open_session", f"{self.name} has no sessions")
 
     def close_session(self, session: DeviceSession) -> Unsupported | None:
         """Give a session back; nothing happens to one that has ended."""
         return Unsupported("close_session", f"{self.name} has no sessions")
 
-    def reservations(self) -> Sequence[tuple[datetime, datetime]] | Unsupported:
+    def reservations(self) -> Sequence[Window] | Unsupported:
+        """Whatever of the device is reserved for the holder of the credentials, from now on."""
         return Unsupported("reservations", f"{self.name} takes no reservations")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 
 from adapters.contract import DeviceAdapter, DeviceProvider
+from adapters.vendor import Vendor
 from qcpaas.errors import UnknownDevice, nearest
 from qcpaas.schemas import DeviceInfo
 from store.snapshot import Snapshot
@@ -21,13 +22,31 @@ def providers() -> dict[str, DeviceProvider]:
     return {entry.name: entry.load()() for entry in sorted(entry_points(group=GROUP))}
 
 
+def vendor(adapter: str) -> Vendor:
+    """The provider of one adapter whose devices are registered.
+
+    Raises:
+        UnknownDevice: There is no such adapter, or its devices need no registration.
+    """
+    found = providers()
+    provider = found.get(adapter)
+    if isinstance(provider, Vendor):
+        return provider
+    names = [name for name, each in found.items() if isinstance(each, Vendor)]
+    raise UnknownDevice(
+        f"there is no adapter {adapter!r} whose devices are registered. {nearest(adapter, names)}"
+    )
+
+
 def list_devices() -> list[DeviceInfo]:
-    """Every device, sorted by adapter and name; none is called."""
+    """Every device that is there without registration, by adapter and name; none is called."""
     return [device for provider in providers().values() for device in provider.devices()]
 
 
 def open_device(name: str, known: Snapshot | None = None) -> DeviceAdapter:
-    """A device by its name, or by what its provider takes for it (``FakeKolkataV2``).
+    """A device by its name, by ``ADAPTER:ADDRESS``, or by what its provider takes for it.
+
+    ``FakeKolkataV2`` is taken for ``FakeKolkata``. Credentials are those of the environment.
 
     Args:
         known: The newest snapshot that the store has of it, which can save a call.
@@ -42,4 +61,7 @@ def open_device(name: str, known: Snapshot | None = None) -> DeviceAdapter:
         except UnknownDevice:
             continue
     names = [device.name for device in list_devices()]
-    raise UnknownDevice(f"there is no device {name!r}. {nearest(name, names)}")
+    raise UnknownDevice(
+        f"there is no device {name!r}. {nearest(name, names)} A vendor's is added with `qcpaas "
+        "devices add`."
+    )

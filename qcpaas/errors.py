@@ -21,7 +21,9 @@
     │   ├── ProtocolFailed          a characterisation routine crashed, hung or raised
     │   └── StaleCalibration        it moved after the binding, and the job wants to end then
     ├── AdapterError                a device, or the way to it
-    │   ├── DeviceUnavailable       (retryable) not reached, nothing was sent
+    │   ├── CredentialsRefused      wrong, expired or missing
+    │   ├── DeviceUnavailable       (retryable) not reached or in maintenance, nothing was sent
+    │   ├── MalformedReply          it answered what its interface does not allow
     │   ├── AcceptanceUnknown       sent, and no answer came
     │   ├── ResultPending           (retryable) the device job is not done yet
     │   ├── SessionClosed           (retryable) the device's session has ended
@@ -138,6 +140,14 @@ class StaleCalibration(CalibrationError):
 
 class AdapterError(QCPaaSError):
     exit_code = 4
+
+
+class CredentialsRefused(AdapterError):
+    pass
+
+
+class MalformedReply(AdapterError):
+    pass
 
 
 class DeviceUnavailable(AdapterError):

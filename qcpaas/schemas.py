@@ -58,9 +58,16 @@ class OptionSpec(Wire):
 
 
 class CircuitPayload(Wire):
-    """A circuit as text: OpenQASM as the user wrote it, or base64 of Qiskit's QPY."""
+    """A circuit as text, in the form of the framework that it comes from.
 
-    format: Literal["qpy", "qasm2", "qasm3"]
+    Attributes:
+        format: ``qpy``: base64 of Qiskit's; ``qasm2`` and ``qasm3``: OpenQASM as the user wrote
+            it; ``cirq``: Cirq's JSON; ``pennylane``: a tape's operations and measurements as JSON;
+            ``quil``: Quil; ``braket``: the OpenQASM 3 of Braket; ``qir``: LLVM text, or base64 of
+            bitcode.
+    """
+
+    format: Literal["qpy", "qasm2", "qasm3", "cirq", "pennylane", "quil", "braket", "qir"]
     text: str
     name: str = ""
 
@@ -335,6 +342,24 @@ class PrunedJob(Wire):
     size_bytes: int
 
 
+class DeviceRegistration(Wire):
+    """How the platform reaches a device.
+
+    Attributes:
+        name: On this platform.
+        adapter: Name of its adapter, such as ``ibm``.
+        address: What the vendor calls it: a backend name, an ARN, a URL.
+        credentials: Name of the Prefect block that opens it; empty for the environment's own.
+        settings: The adapter's own, such as the vendor's session mode.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][\w.:/+@-]*$", max_length=200)
+    adapter: str
+    address: str
+    credentials: str = ""
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
+
+
 class DeviceInfo(Wire):
     """A device as it is listed.
 
@@ -343,12 +368,14 @@ class DeviceInfo(Wire):
         asked_at: When it was last asked for its calibration.
         answered_at: When it last answered.
         problem: Why it did not answer then; empty where it did.
+        address: What its vendor calls it; empty where the platform has it without registration.
     """
 
     name: str
     adapter: str
     num_qubits: int
     simulator: bool = False
+    address: str = ""
     snapshot_id: str | None = None
     calibrated_at: datetime | None = None
     description: str = ""

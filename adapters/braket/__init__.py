@@ -1,0 +1,1 @@
+"""Amazon Braket devices and simulators, through its SDK."""

@@ -1,0 +1,1 @@
+"""IBM Quantum devices, through qiskit-ibm-runtime."""

@@ -1,0 +1,1 @@
+"""IQM quantum computers, through iqm-client."""

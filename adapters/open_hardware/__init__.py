@@ -1,0 +1,1 @@
+"""Devices behind the open hardware API."""

@@ -1,0 +1,1 @@
+"""Rigetti processors and the QVM, through pyQuil."""
