@@ -28,14 +28,17 @@ def vendor(adapter: str) -> Vendor:
     Raises:
         UnknownDevice: There is no such adapter, or its devices need no registration.
     """
-    found = providers()
-    provider = found.get(adapter)
-    if isinstance(provider, Vendor):
-        return provider
-    names = [name for name, each in found.items() if isinstance(each, Vendor)]
+    known = vendors()
+    if adapter in known:
+        return known[adapter]
     raise UnknownDevice(
-        f"there is no adapter {adapter!r} whose devices are registered. {nearest(adapter, names)}"
+        f"there is no adapter {adapter!r} whose devices are registered. {nearest(adapter, known)}"
     )
+
+
+def vendors() -> dict[str, Vendor]:
+    """The adapters whose devices are registered, or opened as ``ADAPTER:ADDRESS``."""
+    return {name: each for name, each in providers().items() if isinstance(each, Vendor)}
 
 
 def list_devices() -> list[DeviceInfo]:

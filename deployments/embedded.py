@@ -51,7 +51,6 @@ from qcpaas.schemas import (
 )
 from qcpaas.settings import Settings
 from store.database import Store, open_store
-from store.devices import Devices
 from store.jobs import Jobs
 from store.results import Results
 
@@ -86,7 +85,7 @@ class EmbeddedTransport:
     def environment(self) -> Environment:
         from tasks.environment import look_around
 
-        return look_around()
+        return look_around(self._store)
 
     def submit(self, job: CircuitJob | WorkloadJob) -> JobRecord:
         self._living.begin(job.job_id)
@@ -184,10 +183,9 @@ class EmbeddedTransport:
                 self._living.end(job_id)
 
     def devices(self) -> Sequence[DeviceInfo]:
-        from adapters.registry import list_devices
+        from tasks.registered import all_devices
 
-        known = {info.name: info for info in Devices(self._store).all()}
-        return [known.get(info.name, info) for info in list_devices()]
+        return all_devices(self._store)
 
     def options(self) -> Sequence[OptionInfo]:
         from pipeline.stack import describe_options

@@ -29,9 +29,9 @@ from store.characterisation import NodeRecord
 from store.database import Store, open_store
 from store.exclusive import holding
 from tasks.calibrate import shared_pull
-from tasks.device import open_registered
 from tasks.laboratory import BenchLaboratory, GraphMemory, quarantine, release
 from tasks.platforms import emulated_platform, find_platform
+from tasks.registered import open_registered
 
 KEPT_RUNS = 5  # folders with the raw data of earlier runs
 

@@ -19,7 +19,7 @@ from store.calibrations import Calibrations
 from store.database import Store, open_store
 from store.devices import Devices
 from tasks.calibrate import shared_pull
-from tasks.device import open_registered
+from tasks.registered import open_registered
 
 RETRIES = 2
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from prefect import flow
 
 from flows import artifacts
+from qcpaas.settings import Settings
+from store.database import open_store
 from tasks.environment import look_around
 
 
 @flow(name="register-worker")
 def register_worker() -> None:
     """Publish this worker's distributions, options and devices."""
-    artifacts.publish_environment(look_around())
+    with open_store(Settings().resolved_store_url) as store:
+        artifacts.publish_environment(look_around(store))

@@ -53,7 +53,7 @@ def check_job(job: CircuitJob | WorkloadJob, environment: Environment) -> None:
         InputError: The subclass says what is wrong; nothing was spent.
     """
     execution = job.execution
-    device = check_device(execution.backend, environment.devices)
+    device = check_backend(execution.backend, environment)
     if not execution.exact:
         check_shots(execution.shots)
     if isinstance(job, WorkloadJob):
@@ -70,6 +70,19 @@ def check_job(job: CircuitJob | WorkloadJob, environment: Environment) -> None:
         if item.shots is not None:
             check_shots(item.shots)
     check_circuits(job, device)
+
+
+def check_backend(name: str, environment: Environment) -> DeviceInfo:
+    """A device that a job names; one named by ``ADAPTER:ADDRESS`` is first asked by the worker.
+
+    Raises:
+        UnknownDevice: There is none of that name, or no name was given.
+    """
+    adapter, colon, address = name.partition(":")
+    known = {device.name for device in environment.devices}
+    if name not in known and adapter in environment.adapters and colon and address:
+        return DeviceInfo(name=name, adapter=adapter, num_qubits=0, address=address)
+    return check_device(name, environment.devices)
 
 
 def check_device(name: str, devices: Sequence[DeviceInfo]) -> DeviceInfo:
@@ -211,7 +224,7 @@ def check_circuits(job: CircuitJob, device: DeviceInfo) -> None:
         check_runnable(circuit, counts=item.observables is None, parameter_shape=shape)
         for observable in item.observables or ():
             to_operator(observable, circuit.num_qubits, circuit.name)
-        if circuit.num_qubits > device.num_qubits:
+        if device.num_qubits and circuit.num_qubits > device.num_qubits:
             raise CircuitError(
                 f"circuit {circuit.name} needs {circuit.num_qubits} qubits; {device.name} has "
                 f"{device.num_qubits}. Choose a larger device or cut the circuit."

@@ -360,6 +360,25 @@ class DeviceRegistration(Wire):
     settings: dict[str, JsonValue] = Field(default_factory=dict)
 
 
+class CredentialsKind(Wire):
+    """What an adapter's credentials consist of.
+
+    Attributes:
+        fields: JSON schema of each, by name; ``environment`` names the variables that hold it
+            usually, and ``format: password`` marks secrets.
+    """
+
+    adapter: str
+    fields: dict[str, Any]
+
+
+class CredentialsInfo(Wire):
+    """Credentials that the platform keeps, without what they hold."""
+
+    name: str
+    adapter: str
+
+
 class DeviceInfo(Wire):
     """A device as it is listed.
 
@@ -369,6 +388,7 @@ class DeviceInfo(Wire):
         answered_at: When it last answered.
         problem: Why it did not answer then; empty where it did.
         address: What its vendor calls it; empty where the platform has it without registration.
+        credentials: Name of those that open it; empty for the environment's.
     """
 
     name: str
@@ -376,6 +396,7 @@ class DeviceInfo(Wire):
     num_qubits: int
     simulator: bool = False
     address: str = ""
+    credentials: str = ""
     snapshot_id: str | None = None
     calibrated_at: datetime | None = None
     description: str = ""
@@ -407,3 +428,4 @@ class Environment(Wire):
     distributions: dict[str, str]
     options: tuple[OptionInfo, ...] = ()
     devices: tuple[DeviceInfo, ...] = ()
+    adapters: tuple[str, ...] = ()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 from sqlalchemy import Row, Select, select
 
-from qcpaas.errors import UnknownDevice
-from qcpaas.schemas import DeviceInfo
+from qcpaas.errors import UnknownDevice, nearest
+from qcpaas.schemas import DeviceInfo, DeviceRegistration
 from store.database import Store
 from store.tables import Device, SnapshotPull, table
 
@@ -23,16 +24,46 @@ class Devices:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def register(self, info: DeviceInfo) -> None:
-        """Add a device, or renew what is known of it; all of its calibration stays."""
+    def register(self, info: DeviceInfo, registration: DeviceRegistration | None = None) -> None:
+        """Add a device, or renew what is known of it; all of its calibration stays.
+
+        Args:
+            registration: How it is reached, of one that is known by that alone.
+        """
         now = datetime.now(UTC)
         known = info.model_dump(exclude=_FROM_PULLS)
+        if registration is not None:
+            known["settings"] = json.dumps(registration.settings)
         insert = self._store.insert(DEVICE).values(**known, registered_at=now, updated_at=now)
         with self._store.write() as connection:
             connection.execute(
                 insert.on_conflict_do_update(
                     index_elements=["name"], set_={**known, "updated_at": now}
                 )
+            )
+
+    def registration(self, name: str) -> DeviceRegistration | None:
+        """How a device is reached; ``None`` where it is not known, or needs no registration."""
+        columns = (DEVICE.c.adapter, DEVICE.c.address, DEVICE.c.credentials, DEVICE.c.settings)
+        with self._store.read() as connection:
+            row = connection.execute(select(*columns).where(DEVICE.c.name == name)).one_or_none()
+        if row is None or not row.address:
+            return None
+        told = {**row._asdict(), "settings": json.loads(row.settings)}
+        return DeviceRegistration(name=name, **told)
+
+    def remove(self, name: str) -> None:
+        """Forget how a device is reached; its calibrations and jobs stay.
+
+        Raises:
+            UnknownDevice: It is not registered.
+        """
+        with self._store.write() as connection:
+            gone = connection.execute(DEVICE.delete().where(DEVICE.c.name == name)).rowcount
+        if not gone:
+            raise UnknownDevice(
+                f"there is no registered device {name!r}. "
+                f"{nearest(name, [info.name for info in self.all()])}"
             )
 
     def asked(self, name: str, at: datetime, problem: str = "") -> None:
@@ -82,6 +113,8 @@ def _devices() -> Select[tuple[object, ...]]:
         DEVICE.c.num_qubits,
         DEVICE.c.simulator,
         DEVICE.c.description,
+        DEVICE.c.address,
+        DEVICE.c.credentials,
         DEVICE.c.asked_at,
         DEVICE.c.answered_at,
         DEVICE.c.problem,

@@ -72,6 +72,11 @@ class Device(Row, table=True):
     asked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     answered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     problem: str = Field(default="", sa_type=Text, sa_column_kwargs={"server_default": ""})
+    # How a registered one is reached: its vendor's name for it, the name of the credentials that
+    # open it (never what they hold), and its adapter's settings as JSON.
+    address: str = Field(default="", sa_type=Text, sa_column_kwargs={"server_default": ""})
+    credentials: str = Field(default="", sa_type=Text, sa_column_kwargs={"server_default": ""})
+    settings: str = Field(default="{}", sa_type=Text, sa_column_kwargs={"server_default": "{}"})
 
 
 class SnapshotLayout(Row, table=True):

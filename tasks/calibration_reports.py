@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from adapters.registry import list_devices, open_device
 from calibration.interchange import from_report, to_report
 from calibration.merging import freshest
 from qcpaas.calibration import CalibrationReport, Fit, Quantity, ValueHistory
@@ -19,6 +18,7 @@ from store.drift_marks import DriftMarks
 from store.layout import Provenance
 from store.snapshot import Reading, Snapshot
 from tasks.calibrate import promote, shared_pull
+from tasks.registered import all_devices, open_named, open_registered
 
 
 def device_name(store: Store, name: str) -> str:
@@ -30,7 +30,7 @@ def device_name(store: Store, name: str) -> str:
     calibrations = Calibrations(store)
     if Devices(store).get(name) is not None or calibrations.latest_id(name) is not None:
         return name
-    return open_device(name).name
+    return open_named(name, store).name
 
 
 def calibration_report(store: Store, device: str, at: datetime | None = None) -> CalibrationReport:
@@ -49,8 +49,6 @@ def calibration_report(store: Store, device: str, at: datetime | None = None) ->
         return to_report(then)
     newest = calibrations.latest(name)
     if newest is None:
-        from tasks.device import open_registered  # and with it the compiler, which takes seconds
-
         newest = shared_pull(open_registered(name, store), store, datetime.now(UTC))
     return to_report(newest, Devices(store).get(name))
 
@@ -118,8 +116,7 @@ def _state(store: Store, stated: Snapshot, held: Snapshot | None, person: str) -
 
 
 def _info(store: Store, name: str) -> DeviceInfo | None:
-    listed = (info for info in list_devices() if info.name == name)
-    return Devices(store).get(name) or next(listed, None)
+    return next((info for info in all_devices(store) if info.name == name), None)
 
 
 def _same(stated: Reading, held: Reading | None) -> bool:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from adapters.contract import DeviceAdapter, DeviceJobState, JobHandle, Unsupported
-from adapters.registry import open_device
 from qcpaas.errors import AdapterError, JobCancelled, UnknownDevice, UnknownDeviceJob
 from qcpaas.schemas import ErrorReport, JobState
 from store.database import Store
 from store.jobs import Jobs
 from store.ledger import Ledger, LedgerReader, RecordedSubmission
+from tasks.registered import open_named
 
 STOPS_WITHIN_S = 5.0  # a device may need a moment between the request and the end of its job
 _ASKED_EVERY_S = 0.2
@@ -66,7 +66,7 @@ def stop_device_jobs(store: Store, job_id: str) -> list[Stop]:
         return []
     adapters: dict[str, DeviceAdapter] = {}
     with Ledger(store, job_id, guards=tuple) as ledger:
-        return [_stop(submission, adapters, ledger) for submission in found]
+        return [_stop(submission, adapters, ledger, store) for submission in found]
 
 
 def describe_stops(stops: Sequence[Stop]) -> str:
@@ -85,13 +85,16 @@ def describe_stops(stops: Sequence[Stop]) -> str:
 
 
 def _stop(
-    submission: RecordedSubmission, adapters: dict[str, DeviceAdapter], ledger: Ledger
+    submission: RecordedSubmission,
+    adapters: dict[str, DeviceAdapter],
+    ledger: Ledger,
+    store: Store,
 ) -> Stop:
     stop = Stop(submission.device, submission.token, submission.device_job_id)
     try:
         adapter = adapters.get(submission.device)
         if adapter is None:
-            adapter = adapters[submission.device] = open_device(submission.device)
+            adapter = adapters[submission.device] = open_named(submission.device, store)
         if not adapter.capabilities().keeps_jobs:
             return stop  # it went with its process
         handle = _handle(submission, adapter)

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from qiskit.transpiler import Target
 
 from adapters.contract import Capabilities, DeviceAdapter
-from adapters.registry import list_devices, open_device
 from adapters.target import build_target
 from calibration.binding import Binder
 from calibration.elements import NO_CORRECTIONS, Corrections
@@ -23,10 +22,10 @@ from qcpaas.errors import AdapterError, PlatformUnavailable
 from store.calibrations import Calibrations
 from store.compiled import CompiledCache
 from store.database import Store
-from store.devices import Devices
 from store.snapshot import Snapshot
 from tasks.calibrate import is_too_old, shared_pull
 from tasks.learnt import DeviceFeedback
+from tasks.registered import open_registered
 
 KEPT_SNAPSHOTS = 8
 CHECK_EVERY_S = 5.0  # how often a loop asks the store for a newer snapshot
@@ -158,15 +157,3 @@ class Device:
 
     def _pull(self, since: datetime) -> Snapshot:
         return shared_pull(self.adapter, self.store, since)
-
-
-def open_registered(name: str, store: Store, known: Snapshot | None = None) -> DeviceAdapter:
-    """Open a device by name, and have it in the store's list.
-
-    Raises:
-        UnknownDevice: No adapter has a device of that name.
-    """
-    adapter = open_device(name, known=known)
-    (info,) = (info for info in list_devices() if info.name == adapter.name)
-    Devices(store).register(info)
-    return adapter

@@ -20,7 +20,7 @@ from store.drift_marks import DriftMarks
 from store.layout import Provenance
 from store.snapshot import Reading, Snapshot
 from tasks.calibration_reports import calibration_report, value_history
-from tasks.device import open_registered
+from tasks.registered import open_registered
 
 pytestmark = pytest.mark.server
 

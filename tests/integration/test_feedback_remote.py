@@ -13,7 +13,7 @@ from qcpaas.errors import InputError, UnknownDevice, UnknownJob
 from qcpaas.prefect_transport import PrefectTransport
 from store.database import open_store
 from store.feedback import Feedbacks
-from tasks.device import open_registered
+from tasks.registered import open_registered
 
 pytestmark = pytest.mark.server
 

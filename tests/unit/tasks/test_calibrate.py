@@ -21,7 +21,8 @@ from store.devices import Devices
 from store.exclusive import holding
 from store.snapshot import Provenance, Reading, Snapshot
 from tasks.calibrate import is_too_old, promote, shared_pull
-from tasks.device import Device, open_registered
+from tasks.device import Device
+from tasks.registered import open_registered
 
 NAME = "FakeAthens"
 

@@ -15,7 +15,7 @@ from store.drift_marks import DriftMarks
 from store.layout import Provenance
 from store.snapshot import Reading, Snapshot
 from tasks.calibration_reports import calibration_report, take_over, value_history
-from tasks.device import open_registered
+from tasks.registered import open_registered
 
 START = datetime(2026, 11, 1, 3, tzinfo=UTC)
 NAME = "FakeManila"

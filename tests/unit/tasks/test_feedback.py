@@ -26,7 +26,6 @@ from store.jobs import Jobs
 from store.results import Results
 from store.snapshot import Snapshot
 from tasks.bind import calibration_uses
-from tasks.device import open_registered
 from tasks.feedback import (
     echo_placer,
     expected_losses,
@@ -36,6 +35,7 @@ from tasks.feedback import (
     reset_feedback,
 )
 from tasks.learnt import DeviceFeedback
+from tasks.registered import open_registered
 from tasks.transpile import transpile_circuit
 
 NAME = "FakeLima"  # a T of five qubits: 0-1-2, 1-3-4
