@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from qiskit import QuantumCircuit
 from qiskit.circuit import ControlFlowOp
 
+from adapters.batches import join, split
 from adapters.contract import Capabilities, DeviceAdapter, DeviceSession, Submission
 from qcpaas.errors import CircuitError, ShotsError, SubmissionRefused
 from qcpaas.execution import Counts, ExecutionBackend, Experiment, Outcome, Plan
@@ -44,20 +45,19 @@ class DeviceBackend(ExecutionBackend):
         return Plan(tuple(experiments), (), columns)
 
     def execute(self, experiments: Sequence[Experiment]) -> tuple[Counts, ...]:
-        """Check everything, then run it as one device job.
+        """Check everything, then run it: as one device job, or in as many as its limits ask for.
 
         Raises:
             ShotsError: Out of the device's range, or exact probabilities of a real device.
             CircuitError: No measurement, unbound parameters, or too many qubits.
-            SubmissionRefused: More circuits than the device takes at once.
-            AdapterError: The device refused the submission, failed, or cannot be reached.
+            AdapterError: The device refused a submission, failed, or cannot be reached.
         """
         self.check(experiments)
-        if len(experiments) > self.capabilities.max_circuits:
-            raise SubmissionRefused(
-                f"{len(experiments)} circuits were given for one device job; {self.adapter.name} "
-                f"takes {self.capabilities.max_circuits}."
-            )
+        pieces = split(experiments, self.capabilities)
+        answers = [self._run([piece.of(experiments) for piece in placed]) for placed in pieces]
+        return join(pieces, answers)
+
+    def _run(self, experiments: Sequence[Experiment]) -> tuple[Counts, ...]:
         submission = self.submission(experiments, self._seed_source())
         handle = self.adapter.submit(submission, token=secrets.token_hex(16))
         return self.adapter.result(handle).counts

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.backend import DeviceBackend
+from adapters.batches import join, split
 from pipeline.echo import EchoCheck
 from qcpaas.errors import OptionError, PlatformUnavailable
 from qcpaas.execution import Binding, Counts, ExecutionBackend, Experiment, Outcome, Plan
@@ -104,19 +105,24 @@ class JournalledDevice(DeviceBackend):
             plan_key: The plan's content, where it serves many calls.
         """
         before = self._begun(call)
-        size = self.capabilities.max_circuits
-        starts = range(0, len(experiments), size)
-        if not plan_key and (self.capabilities.keeps_jobs or len(starts) > 1):
+        pieces = split(experiments, self.capabilities)
+        if not plan_key and (self.capabilities.keeps_jobs or len(pieces) > 1):
             plan_key = str(call.index)  # a plan of this call alone
         self._keep_plan(plan_key, plan)
         parts = [
-            self._part(call, plan_key, number, experiments[start:][:size], keys[start:][:size])
-            for number, start in enumerate(starts)
+            self._part(
+                call,
+                plan_key,
+                number,
+                [piece.of(experiments) for piece in placed],
+                [keys[piece.experiment] for piece in placed],
+            )
+            for number, placed in enumerate(pieces)
         ]
         self.patience.through(self.journal.keep_circuits)
         call.begun, call.plan = True, plan
         answers = self._send_all(parts, before)
-        return tuple(counts for answer in answers for counts in answer.counts)
+        return join(pieces, [answer.counts for answer in answers])
 
     def finish(self, call: Call, outcomes: Sequence[Outcome]) -> None:
         """Keep a call's answer; an interrupted run is given it again."""

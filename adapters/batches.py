@@ -1,0 +1,81 @@
+"""A batch in as many submissions as a device's limits ask for, and its answers put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from adapters.contract import Capabilities
+from qcpaas.execution import Counts, Experiment
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Points ``start`` to ``stop`` of one experiment of a batch."""
+
+    experiment: int
+    start: int
+    stop: int
+
+    def of(self, experiments: Sequence[Experiment]) -> Experiment:
+        whole = experiments[self.experiment]
+        if self.stop - self.start == whole.points:
+            return whole
+        return replace(whole, parameter_values=whole.parameter_values[self.start : self.stop])
+
+
+def split(experiments: Sequence[Experiment], capabilities: Capabilities) -> list[tuple[Piece, ...]]:
+    """The pieces of each submission; experiments and their points keep their order within it."""
+    if not capabilities.equal_shots:
+        return list(_filled(experiments, range(len(experiments)), capabilities))
+    alike: dict[int | None, list[int]] = {}
+    for index, experiment in enumerate(experiments):
+        alike.setdefault(experiment.shots, []).append(index)
+    return [
+        pieces
+        for indices in alike.values()
+        for pieces in _filled(experiments, indices, capabilities)
+    ]
+
+
+def join(
+    pieces: Sequence[Sequence[Piece]], counts: Sequence[Sequence[Counts]]
+) -> tuple[Counts, ...]:
+    """One `Counts` an experiment from those of each submission's pieces."""
+    found: dict[int, list[tuple[int, Counts]]] = {}
+    for placed, answers in zip(pieces, counts, strict=True):
+        for piece, answer in zip(placed, answers, strict=True):
+            found.setdefault(piece.experiment, []).append((piece.start, answer))
+    return tuple(_whole([part for _, part in sorted(found[n], key=_start)]) for n in sorted(found))
+
+
+def _filled(
+    experiments: Sequence[Experiment], indices: Sequence[int], capabilities: Capabilities
+) -> Iterator[tuple[Piece, ...]]:
+    """Submissions filled one after another."""
+    most_points = capabilities.max_points
+    held: list[Piece] = []
+    points = 0
+    for index in indices:
+        start, stop = 0, experiments[index].points
+        while start < stop:
+            if held and (len(held) == capabilities.max_circuits or points == most_points):
+                yield tuple(held)
+                held, points = [], 0
+            taken = stop - start if most_points is None else min(stop - start, most_points - points)
+            held.append(Piece(index, start, start + taken))
+            start, points = start + taken, points + taken
+    if held:
+        yield tuple(held)
+
+
+def _start(placed: tuple[int, Counts]) -> int:
+    return placed[0]
+
+
+def _whole(parts: Sequence[Counts]) -> Counts:
+    if len(parts) == 1:
+        return parts[0]
+    points = tuple(point for part in parts for point in part.points)
+    diagnostics = tuple(each for part in parts for each in part.diagnostics)
+    return replace(parts[0], points=points, diagnostics=diagnostics)
