@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import math
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from qcpaas.calibration import Quantity
+from adapters.ibm.properties import moment, read_properties, sampling_time
 from qcpaas.errors import DeviceUnavailable
-from store.snapshot import Provenance, Reading, Snapshot
+from store.snapshot import Provenance, Snapshot
 
 # A constant, so that a listing reads no file; a test compares it with what is installed.
 _BY_WIDTH = {
@@ -42,25 +39,6 @@ NUM_QUBITS = {
     f"Fake{city}": width for width, cities in _BY_WIDTH.items() for city in sorted(cities.split())
 }
 
-_SI = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "Hz": 1.0, "GHz": 1e9}
-_SI["MHz"] = 1e6
-_OF_QUBIT = {
-    "T1": Quantity.T1_S,
-    "T2": Quantity.T2_S,
-    "frequency": Quantity.FREQUENCY_HZ,
-    "anharmonicity": Quantity.ANHARMONICITY_HZ,
-    "prob_meas1_prep0": Quantity.READOUT_P10,
-    "prob_meas0_prep1": Quantity.READOUT_P01,
-    "readout_length": Quantity.READOUT_DURATION_S,
-    "operational": Quantity.OPERATIONAL,
-}
-_OF_GATE = {
-    "gate_error": Quantity.GATE_ERROR,
-    "gate_length": Quantity.GATE_DURATION_S,
-    "operational": Quantity.OPERATIONAL,
-}
-_SHORTEST_DT_S = 1e-12  # one device's file gives its sampling time in seconds, labelled ns
-
 
 def canonical_name(name: str) -> str:
     """``FakeKolkata`` for ``FakeKolkataV2``, ``fake_kolkata`` and ``fakekolkata`` too.
@@ -81,13 +59,13 @@ def read_snapshot(name: str) -> Snapshot:
     configuration, properties = _read(city, "conf"), _read(city, "props")
     gates = {*configuration["basis_gates"], "reset"}
     origin = Provenance(f"qiskit_ibm_runtime:fake_{city}", "backend properties")
-    dt_s = (configuration.get("dt") or 0.0) * 1e-9
+    num_qubits = configuration["n_qubits"]
     return Snapshot.of(
         device=name,
-        num_qubits=configuration["n_qubits"],
-        readings=[*_qubit_readings(properties, origin), *_gate_readings(properties, gates, origin)],
-        taken_at=_date(properties["last_update_date"]),
-        dt_s=dt_s if dt_s > _SHORTEST_DT_S else None,
+        num_qubits=num_qubits,
+        readings=read_properties(properties, gates, num_qubits, origin),
+        taken_at=moment(properties["last_update_date"]),
+        dt_s=sampling_time(configuration.get("dt")),
     )
 
 
@@ -108,35 +86,3 @@ def _read(city: str, kind: str) -> dict[str, Any]:
             "Install the version that the project pins."
         ) from error
     return data
-
-
-def _qubit_readings(properties: dict[str, Any], origin: Provenance) -> Iterator[Reading]:
-    for qubit, entries in enumerate(properties["qubits"]):
-        for entry in entries:
-            yield from _reading(entry, _OF_QUBIT, (qubit,), "", origin)
-
-
-def _gate_readings(
-    properties: dict[str, Any], gates: set[str], origin: Provenance
-) -> Iterator[Reading]:
-    for gate in properties["gates"]:
-        if gate["gate"] in gates:
-            for entry in gate["parameters"]:
-                yield from _reading(entry, _OF_GATE, tuple(gate["qubits"]), gate["gate"], origin)
-
-
-def _reading(
-    entry: dict[str, Any],
-    quantities: dict[str, Quantity],
-    qubits: tuple[int, ...],
-    gate: str,
-    origin: Provenance,
-) -> Iterator[Reading]:
-    quantity = quantities.get(entry["name"])
-    value = float(entry["value"]) * _SI[entry["unit"]]
-    if quantity is not None and math.isfinite(value):
-        yield Reading(quantity, qubits, value, _date(entry["date"]), gate, provenance=origin)
-
-
-def _date(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
