@@ -1,6 +1,6 @@
 """Vendors' credentials as Prefect blocks: kept encrypted by the server, hidden in its pages.
 
-Every adapter has a block type of its own, ``<adapter>-credentials``, with the fields of its
+Every adapter has a block type of its own, ``qcpaas-<adapter>``, with the fields of its
 credentials; one that is installed from elsewhere gets one too.
 """
 
@@ -27,7 +27,7 @@ def credentials_block(vendor: Vendor) -> type[Block]:
 
     class VendorCredentials(kind, Block):  # type: ignore[valid-type,misc]
         model_config = ConfigDict(title=kind.__name__, extra="ignore")
-        _block_type_name = f"{vendor.adapter} credentials"
+        _block_type_name = f"QCPaaS {vendor.adapter}"
         _block_type_slug = block_slug(vendor.adapter)
         _description = (kind.__doc__ or "").strip().partition("\n")[0]
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from deployments import prefect_setup
+from deployments.embedded_administration import EmbeddedAdministration
 from deployments.embedded_calibration import EmbeddedCalibrations
 from deployments.garbage import collect
 from deployments.job_thread import DRAIN_S, JobThread, send_what_is_queued
@@ -51,6 +52,7 @@ from qcpaas.schemas import (
 )
 from qcpaas.settings import Settings
 from store.database import Store, open_store
+from store.devices import Devices
 from store.jobs import Jobs
 from store.results import Results
 
@@ -80,7 +82,9 @@ class EmbeddedTransport:
         self._living = LivingJobs(settings.data_dir / "running")
         self._running: dict[str, JobThread] = {}
         self._left_runs: set[str] = set()
-        self._calibrations = EmbeddedCalibrations(self._store, PrefectApi(self._address))
+        api = PrefectApi(self._address)
+        self._calibrations = EmbeddedCalibrations(self._store, api)
+        self._administration = EmbeddedAdministration(self._store, api, self._reach_server)
 
     def environment(self) -> Environment:
         from tasks.environment import look_around
@@ -195,6 +199,7 @@ class EmbeddedTransport:
     def calibration(self, device: str, at: datetime | None = None) -> CalibrationReport:
         from tasks.calibration_reports import calibration_report
 
+        self._reach(device)
         return calibration_report(self._store, device, at)
 
     def calibration_history(
@@ -224,8 +229,7 @@ class EmbeddedTransport:
         from tasks.calibration_reports import device_name
 
         name = device_name(self._store, device)
-        self._configure_prefect()
-        self._start_server()
+        self._reach_server()
         return self._calibrations.start(name, measured)
 
     def calibration_run(self, run_id: str) -> CalibrationRun:
@@ -248,6 +252,9 @@ class EmbeddedTransport:
         from tasks.feedback import reset_feedback
 
         return reset_feedback(self._store, device)
+
+    def administration(self) -> EmbeddedAdministration:
+        return self._administration
 
     def address(self, job_id: str) -> str | None:
         record = self._jobs.get(job_id)
@@ -303,11 +310,22 @@ class EmbeddedTransport:
             with suppress(UnknownJob):  # it went before the job was recorded
                 self._jobs.interrupt(job_id, _abandoned(job_id))
 
+    def _reach_server(self) -> None:
+        """Let this process's own Prefect speak to the server."""
+        self._configure_prefect()
+        self._start_server()
+
     def _start_server(self) -> str:
         with self._starting:
             if not self._processes.children:
                 start_server(self._processes, HOST, self._port, self._settings.data_dir)
         return self._address
+
+    def _reach(self, device: str) -> None:
+        """Have the server up that keeps a device's credentials, where it is opened with any."""
+        registration = Devices(self._store).registration(device)
+        if registration is not None and registration.credentials:
+            self._reach_server()
 
     def _release_abandoned(self) -> None:
         """Let go of the devices that runs without a process still hold."""

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from qcpaas.binding import FeedbackReport
 from qcpaas.calibration_artifacts import slug
 from qcpaas.errors import InputError
-from qcpaas.prefect_feedback import ARTIFACT
+from qcpaas.prefect_questions import ANSWER
 from qcpaas.settings import Settings
 from store.database import Store, open_store
 from tasks.feedback import feedback_report, observe_fidelity, reset_feedback
@@ -36,7 +36,7 @@ def feedback(
     with open_store(Settings().resolved_store_url) as store:
         report = _carry_out(store, device, observed, reset=reset)
     Artifact(
-        type=ARTIFACT, key=f"feedback-{slug(report.device)}", data=report.model_dump(mode="json")
+        type=ANSWER, key=f"feedback-{slug(report.device)}", data=report.model_dump(mode="json")
     ).create()
 
 

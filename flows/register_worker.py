@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
+from blocks.credentials import register_blocks
 from flows import artifacts
 from qcpaas.settings import Settings
 from store.database import open_store
@@ -12,6 +13,7 @@ from tasks.environment import look_around
 
 @flow(name="register-worker")
 def register_worker() -> None:
-    """Publish this worker's distributions, options and devices."""
+    """Publish this worker's distributions, options and devices, and what opens its vendors'."""
+    register_blocks()
     with open_store(Settings().resolved_store_url) as store:
         artifacts.publish_environment(look_around(store))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         AdapterError,
         CalibrationError,
         CircuitError,
+        CredentialsRefused,
         DeviceUnavailable,
         ExecutionFailed,
         InputError,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         JobError,
         JobFailed,
         JobHeld,
+        MalformedReply,
         MitigationError,
         NotReady,
         ObservableError,
@@ -59,7 +61,14 @@ if TYPE_CHECKING:
     from qcpaas.parts import next_part
     from qcpaas.primitives import Estimator, Sampler
     from qcpaas.provider import RuntimeProvider
-    from qcpaas.schemas import JobState, OptionSpec, PartialResult, Progress, Recovery
+    from qcpaas.schemas import (
+        DeviceRegistration,
+        JobState,
+        OptionSpec,
+        PartialResult,
+        Progress,
+        Recovery,
+    )
     from qcpaas.settings import Settings
     from qcpaas.worker import RuntimeWorkerBase
 
@@ -70,6 +79,8 @@ __all__ = [
     "CalibrationError",
     "CircuitError",
     "Counts",
+    "CredentialsRefused",
+    "DeviceRegistration",
     "DeviceUnavailable",
     "Distribution",
     "EnrichedExecutionBackend",
@@ -84,6 +95,7 @@ __all__ = [
     "JobFailed",
     "JobHeld",
     "JobState",
+    "MalformedReply",
     "Manifest",
     "MitigationError",
     "NotReady",
@@ -126,6 +138,7 @@ __all__ = [
 _HOMES = {
     "BindingPolicy": "binding",
     "Counts": "execution",
+    "DeviceRegistration": "schemas",
     "Distribution": "execution",
     "EnrichedExecutionBackend": "execution",
     "Estimator": "primitives",

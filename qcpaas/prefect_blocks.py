@@ -11,12 +11,12 @@ from qcpaas.errors import InputError, PlatformError, UnknownDevice, nearest
 from qcpaas.prefect_api import PrefectApi
 from qcpaas.schemas import CredentialsInfo, CredentialsKind
 
-_SUFFIX = "-credentials"
+_PREFIX = "qcpaas-"  # Prefect has block types of its own for other services
 
 
 def block_slug(adapter: str) -> str:
     """Slug of the block type of an adapter's credentials."""
-    return f"{adapter}{_SUFFIX}"
+    return f"{_PREFIX}{adapter}"
 
 
 class PrefectBlocks:
@@ -28,7 +28,7 @@ class PrefectBlocks:
     def kinds(self) -> Sequence[CredentialsKind]:
         """What each adapter's credentials consist of."""
         types = self._api.post("block_types/filter", {"limit": 200}) or []
-        ours = [kind for kind in types if kind["slug"].endswith(_SUFFIX)]
+        ours = [kind for kind in types if kind["slug"].startswith(_PREFIX)]
         return [CredentialsKind(adapter=_adapter(kind), fields=self._fields(kind)) for kind in ours]
 
     def all(self) -> Sequence[CredentialsInfo]:
@@ -37,7 +37,7 @@ class PrefectBlocks:
         found = [
             CredentialsInfo(name=document["name"], adapter=_adapter(document["block_type"]))
             for document in documents
-            if document["block_type"]["slug"].endswith(_SUFFIX)
+            if document["block_type"]["slug"].startswith(_PREFIX)
         ]
         return sorted(found, key=lambda info: (info.adapter, info.name))
 
@@ -110,4 +110,4 @@ class PrefectBlocks:
 
 def _adapter(block_type: Mapping[str, Any]) -> str:
     slug: str = block_type["slug"]
-    return slug.removesuffix(_SUFFIX)
+    return slug.removeprefix(_PREFIX)

@@ -35,9 +35,10 @@ from qcpaas.errors import (
     UnknownJob,
 )
 from qcpaas.manifest import JobResult
+from qcpaas.prefect_administration import PrefectAdministration
 from qcpaas.prefect_api import PrefectApi, read_artifact
 from qcpaas.prefect_calibrations import PrefectCalibrations, spelt
-from qcpaas.prefect_feedback import PrefectFeedback
+from qcpaas.prefect_questions import PrefectQuestions
 from qcpaas.reports import rebuild
 from qcpaas.schemas import (
     CircuitJob,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 DEPLOYMENTS = {"circuits": "hybrid-job/hybrid-job", "workload": "workload/workload"}
+FEEDBACK = "feedback/feedback"
 TAG = "qcpaas"
 ENVIRONMENT_KEY = "worker-environment"
 _STATES = {
@@ -89,7 +91,7 @@ class PrefectTransport:
     def __init__(self, url: str, token: str | SecretStr | None = None) -> None:
         self._api = PrefectApi(url, token)
         self._calibrations = PrefectCalibrations(self._api)
-        self._feedback = PrefectFeedback(self._api)
+        self._questions = PrefectQuestions(self._api)
 
     def __repr__(self) -> str:
         return f"PrefectTransport({self._api.url!r})"
@@ -255,22 +257,28 @@ class PrefectTransport:
         return self._calibrations.run(run_id)
 
     def feedback(self, device: str) -> FeedbackReport:
-        return self._feedback.ask(device=spelt(device, self.environment().devices))
+        return self._feedback(device=spelt(device, self.environment().devices))
 
     def observe_fidelity(
         self, job_id: str, fidelity: float, std_error: float, device: str | None = None
     ) -> FeedbackReport:
         observed = {"job_id": job_id, "fidelity": fidelity, "std_error": std_error}
-        return self._feedback.ask(device=device, observed=observed)
+        return self._feedback(device=device, observed=observed)
 
     def reset_feedback(self, device: str) -> FeedbackReport:
-        return self._feedback.ask(device=spelt(device, self.environment().devices), reset=True)
+        return self._feedback(device=spelt(device, self.environment().devices), reset=True)
+
+    def administration(self) -> PrefectAdministration:
+        return PrefectAdministration(self._api)
 
     def address(self, job_id: str) -> str | None:
         return f"{self._api.url}/runs/flow-run/{self._run(job_id)['id']}"
 
     def close(self) -> None:
         self._api.close()
+
+    def _feedback(self, **parameters: Any) -> FeedbackReport:
+        return self._questions.ask(FEEDBACK, FeedbackReport, **parameters)
 
     def _run(self, job_id: str) -> dict[str, Any]:
         runs = self._api.runs([TAG, _tag(job_id)], 1)

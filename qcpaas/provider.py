@@ -39,6 +39,7 @@ from qcpaas.transport import Transport, embedded_transport
 if TYPE_CHECKING:
     from pydantic import JsonValue, SecretStr
 
+    from qcpaas.administration import Administration
     from qcpaas.circuit_items import CircuitLike, ObservableLike, OptionLike
     from qcpaas.schemas import Bundle
     from qcpaas.worker import RuntimeWorkerBase
@@ -233,6 +234,11 @@ class RuntimeProvider:
 
     def devices(self) -> Sequence[DeviceInfo]:
         return self._transport.devices()
+
+    @property
+    def administration(self) -> Administration:
+        """Adds and removes devices, and the credentials that open them."""
+        return self._transport.administration()
 
     def options(self) -> Sequence[OptionInfo]:
         return self._transport.options()

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Protocol
 
+from qcpaas.administration import Administration
 from qcpaas.binding import FeedbackReport
 from qcpaas.calibration import (
     CalibrationReport,
@@ -143,6 +144,10 @@ class Transport(Protocol):
 
     def reset_feedback(self, device: str) -> FeedbackReport:
         """Forget what was observed and learnt of a device."""
+        ...
+
+    def administration(self) -> Administration:
+        """What the platform's owner does."""
         ...
 
     def address(self, job_id: str) -> str | None:

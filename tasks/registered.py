@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
 from adapters.contract import DeviceAdapter
 from adapters.registry import list_devices, open_device, vendor, vendors
-from qcpaas.errors import InputError, UnknownDevice
+from qcpaas.errors import AdapterError, CalibrationError, InputError, UnknownDevice
 from qcpaas.schemas import DeviceInfo, DeviceRegistration
 from store.database import Store
 from store.devices import Devices
 from store.snapshot import Snapshot
+from tasks.calibrate import shared_pull
+
+log = logging.getLogger(__name__)
 
 
 def all_devices(store: Store) -> list[DeviceInfo]:
@@ -38,8 +45,11 @@ def open_registered(name: str, store: Store, known: Snapshot | None = None) -> D
     return adapter
 
 
-def add_device(registration: DeviceRegistration, store: Store) -> DeviceAdapter:
-    """Open a device, ask it what it can do, and register it under its name.
+def add_device(registration: DeviceRegistration, store: Store) -> DeviceInfo:
+    """Open a device, ask it what it can do, register it, and pull its first calibration.
+
+    Nothing is registered where the device cannot be asked; one that was registered before stays as
+    it was.
 
     Raises:
         InputError: The name is taken by a device of another kind, or the adapter is unknown.
@@ -51,8 +61,32 @@ def add_device(registration: DeviceRegistration, store: Store) -> DeviceAdapter:
             f"{registration.name} is the name of a device that is there already. Choose another."
         )
     adapter = _open(registration)
-    Devices(store).register(_described(adapter, registration), registration)
-    return adapter
+    described = _described(adapter, registration)
+    devices = Devices(store)
+    before = devices.registration(registration.name), devices.get(registration.name)
+    devices.register(described, registration)
+    try:
+        shared_pull(adapter, store, datetime.now(UTC))
+    except CalibrationError:
+        log.info("%s has no calibration.", registration.name)
+    except AdapterError:
+        if before[1] is None:
+            devices.remove(registration.name)
+        else:
+            devices.register(before[1], before[0])
+        raise
+    found = devices.get(registration.name)
+    assert found is not None
+    return found
+
+
+def available_devices(adapter: str, credentials: str) -> Sequence[DeviceInfo]:
+    """A vendor's devices, each named by its address; `adapters.vendor.Vendor.available`."""
+    from blocks.credentials import load_credentials
+
+    provider = vendor(adapter)
+    asked = DeviceRegistration(name=adapter, adapter=adapter, address="", credentials=credentials)
+    return provider.available(load_credentials(provider, asked))
 
 
 def _open(registration: DeviceRegistration, known: Snapshot | None = None) -> DeviceAdapter:

@@ -84,11 +84,6 @@ def cancel(
         typer.echo(f"job {job_id} was asked to end; `qcpaas job {job_id}` says when it has.")
 
 
-def devices(ctx: typer.Context, as_json: AsJson = False, remote: Remote = None) -> None:
-    """List devices and their calibrations."""
-    tables.show_devices(connect(ctx, remote).devices(), as_json=as_json)
-
-
 def options(ctx: typer.Context, as_json: AsJson = False, remote: Remote = None) -> None:
     """List execution options, outermost first."""
     tables.show_options(connect(ctx, remote).options(), as_json=as_json)

@@ -10,7 +10,16 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from qcpaas.cli import calibrating, calibration, feedback, inspection, recovery, run
+from qcpaas.cli import (
+    calibrating,
+    calibration,
+    credentials,
+    devices,
+    feedback,
+    inspection,
+    recovery,
+    run,
+)
 from qcpaas.cli.connection import REMEMBERED
 from qcpaas.errors import JobFailed, QCPaaSError
 from qcpaas.reports import rebuild, report_error
@@ -104,7 +113,8 @@ app.command("result")(inspection.result)
 app.command("logs")(inspection.logs)
 app.command("cancel")(inspection.cancel)
 app.command("gc")(recovery.gc)
-app.command("devices")(inspection.devices)
+app.add_typer(devices.app, name="devices")
+app.add_typer(credentials.app, name="credentials")
 app.command("options")(inspection.options)
 app.command("calibration")(calibration.calibration)
 app.command("calibrate")(calibrating.calibrate)

@@ -16,7 +16,15 @@ from rich.table import Table
 from qcpaas.cli.figures import age, plain, result_tables, summary
 from qcpaas.cli.partial import partial_tables
 from qcpaas.jobs import RuntimeJob
-from qcpaas.schemas import DeviceInfo, JobRecord, JobState, OptionInfo, PartialResult, PrunedJob
+from qcpaas.schemas import (
+    CredentialsInfo,
+    DeviceInfo,
+    JobRecord,
+    JobState,
+    OptionInfo,
+    PartialResult,
+    PrunedJob,
+)
 
 _PIPED_COLUMNS = 160
 
@@ -133,6 +141,16 @@ def show_devices(devices: Sequence[DeviceInfo], *, as_json: bool) -> None:
             device.description,
         )
     _print(table, "No devices are registered.")
+
+
+def show_credentials(kept: Sequence[CredentialsInfo], *, as_json: bool) -> None:
+    if as_json:
+        _echo(kept)
+        return
+    table = _table("credentials", "adapter")
+    for each in kept:
+        table.add_row(each.name, each.adapter)
+    _print(table, "No credentials are kept.")
 
 
 def show_options(options: Sequence[OptionInfo], *, as_json: bool) -> None:

@@ -12,6 +12,7 @@ def test_exported_names_are_these():
     assert sorted(set(qcpaas.__all__) - set(dir(errors))) == [
         "BindingPolicy",
         "Counts",
+        "DeviceRegistration",
         "Distribution",
         "EnrichedExecutionBackend",
         "Estimator",

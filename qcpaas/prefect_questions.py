@@ -1,50 +1,54 @@
-"""What a running platform has learnt of its devices: told, renewed and forgotten by its flow."""
+"""Questions that a running platform answers by a run of one of its flows."""
 
 from __future__ import annotations
 
 import re
 import time
-from typing import Any
+from typing import Any, TypeVar
 
-from qcpaas.binding import FeedbackReport
 from qcpaas.errors import PlatformError, PlatformUnavailable
 from qcpaas.prefect_api import PrefectApi, read_artifact
 from qcpaas.reports import rebuild
 from qcpaas.schemas import ErrorReport
+from qcpaas.wire import Wire
 
-FEEDBACK = "feedback/feedback"  # the deployment
-ARTIFACT = "feedback"  # the artifact's type
+ANSWER = "answer"  # type of the artifact that such a flow leaves behind
 WAIT_S = 180.0
 POLL_S = 0.5
 _RAISED = re.compile(r"^Flow run encountered an exception: (?:(\w+): )?", re.DOTALL)
 _OVER = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
+Answer = TypeVar("Answer", bound=Wire)
 
-class PrefectFeedback:
-    """Asks by a run of the platform's feedback flow, and waits for its report."""
+
+class PrefectQuestions:
+    """Asks by a run of a deployment, and waits for the artifact that answers."""
 
     def __init__(self, api: PrefectApi) -> None:
         self._api = api
 
-    def ask(self, **parameters: Any) -> FeedbackReport:
-        """Of `flows.feedback.feedback`.
+    def ask(self, deployment: str, kind: type[Answer], **parameters: Any) -> Answer:
+        """What the deployment's flow answers to these parameters.
+
+        Args:
+            deployment: As ``flow/deployment``.
 
         Raises:
             QCPaaSError: What the flow raised.
             PlatformUnavailable: No worker took it up in time.
         """
-        deployment = self._api.get(f"deployments/name/{FEEDBACK}")
-        if deployment is None:
+        found = self._api.get(f"deployments/name/{deployment}")
+        if found is None:
             raise PlatformUnavailable(
-                f"the platform at {self._api.url} has no deployment {FEEDBACK}. `make up` creates "
-                "it."
+                f"the platform at {self._api.url} has no deployment {deployment}. `make up` "
+                "creates it."
             )
         body = {"parameters": parameters, "state": {"type": "SCHEDULED", "name": "Scheduled"}}
-        run_id = self._api.create_run(deployment["id"], body)["id"]
+        run_id = self._api.create_run(found["id"], body)["id"]
         run = self._wait(run_id)
         if run["state_type"] != "COMPLETED":
             raise _error(run)
-        return self._report(run_id)
+        return self._answer(run_id, kind)
 
     def _wait(self, run_id: str) -> dict[str, Any]:
         give_up = time.monotonic() + WAIT_S
@@ -58,15 +62,15 @@ class PrefectFeedback:
             f"run {run_id} goes on; ask again later."
         )
 
-    def _report(self, run_id: str) -> FeedbackReport:
+    def _answer(self, run_id: str, kind: type[Answer]) -> Answer:
         body = {
-            "artifacts": {"flow_run_id": {"any_": [run_id]}, "type": {"any_": [ARTIFACT]}},
+            "artifacts": {"flow_run_id": {"any_": [run_id]}, "type": {"any_": [ANSWER]}},
             "limit": 1,
         }
         found = self._api.post("artifacts/filter", body)
         if not found:
-            raise PlatformError(f"run {run_id} at {self._api.url} ended without a report.")
-        return read_artifact(FeedbackReport, found[0])
+            raise PlatformError(f"run {run_id} at {self._api.url} ended without an answer.")
+        return read_artifact(kind, found[0])
 
 
 def _error(run: dict[str, Any]) -> Exception:
