@@ -169,7 +169,8 @@ class Jobs:
             ended = {"state": "failed", "message": self.faults.fail_jobs}
         self._change(job.job_id, "running", **ended, ended_at=time.time())
 
-    def _change(self, job_id, state, **values):
+    def _change(self, job_id, state, /, **values):
+        """Of a job that is in this state."""
         names = ", ".join(f"{name}=?" for name in values)
         with self._open() as db:
             db.execute(
