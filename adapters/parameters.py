@@ -82,15 +82,15 @@ def _table(
     offsets = np.zeros(len(found))
     curved: list[tuple[int, ParameterExpression]] = []
     for column, expression in enumerate(found):
-        linear = _linear(expression, parameters)
-        if linear is None:
+        form = linear(expression, parameters)
+        if form is None:
             curved.append((column, expression))
         else:
-            slopes[:, column], offsets[column] = linear
+            slopes[:, column], offsets[column] = form
     return ParameterTable(tuple(found.values()), slopes, offsets, tuple(curved), parameters)
 
 
-def _linear(
+def linear(
     expression: ParameterExpression, parameters: Sequence[Parameter]
 ) -> tuple[Array, float] | None:
     """Slopes and offset, or ``None`` where a slope depends on a parameter."""

@@ -2,23 +2,117 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Literal
+
+from pydantic import Field
 
 from adapters.contract import DeviceAdapter
-from adapters.vendor import Vendor
-from qcpaas.errors import UnknownDevice
-from qcpaas.schemas import DeviceRegistration
+from adapters.rigetti.credentials import RigettiCredentials
+from adapters.vendor import DeviceSettings, Vendor
+from qcpaas.errors import DeviceUnavailable, InputError, UnknownDevice
+from qcpaas.schemas import DeviceInfo, DeviceRegistration
 from store.snapshot import Snapshot
+
+QVM = "qvm:"
+MAX_QUBITS = 30  # 16 GiB of amplitudes
+_WIDTH = re.compile(r"(\d+)q(-square)?(-qvm)?")
+Noise = tuple[float, float, float]
+
+
+class RigettiSettings(DeviceSettings):
+    """How a device is reached and run.
+
+    Attributes:
+        connection: How a processor is reached: ``gateway`` of QCS, ``direct`` where a reservation
+            lets in, or ``endpoint``.
+        endpoint_id: Which endpoint, where the connection is ``endpoint``.
+        request_timeout_s: Of one request to QCS.
+        execution_timeout_s: Of one run on a QVM; of one execution on a processor, where it is set.
+        compiler: ``native`` sends our circuits' own gates; ``quilc`` lets Rigetti's compiler see
+            them before a processor does.
+        gate_noise: Of a QVM: probabilities of X, Y and Z after each gate.
+        measurement_noise: Of a QVM: the same before each measurement.
+    """
+
+    connection: Literal["gateway", "direct", "endpoint"] = "gateway"
+    endpoint_id: str = ""
+    request_timeout_s: float = Field(30.0, gt=0)
+    execution_timeout_s: float | None = Field(None, gt=0)
+    compiler: Literal["native", "quilc"] = "native"
+    gate_noise: Noise | None = None
+    measurement_noise: Noise | None = None
 
 
 class RigettiVendor(Vendor):
+    """``qvm:9q`` is a QVM of nine qubits, ``Ankaa-3`` a processor at QCS."""
+
     adapter = "rigetti"
+    credentials_type = RigettiCredentials
+    settings_type = RigettiSettings
 
     def connect(
         self,
         registration: DeviceRegistration,
-        credentials: Any,
-        settings: Any,
+        credentials: RigettiCredentials,
+        settings: RigettiSettings,
         known: Snapshot | None = None,
     ) -> DeviceAdapter:
-        raise UnknownDevice(registration.address)
+        """Calls nobody.
+
+        Raises:
+            UnknownDevice: The address is neither a QVM's nor a processor's.
+            InputError: The settings do not fit together.
+            DeviceUnavailable: Rigetti's client is not installed.
+        """
+        _check_installed()
+        if registration.address.startswith(QVM):
+            return _qvm(registration, credentials, settings)
+        return _processor(registration, credentials, settings, known)
+
+    def available(self, credentials: RigettiCredentials) -> Sequence[DeviceInfo]:
+        raise NotImplementedError
+
+
+QVM_TIMEOUT_S = 120.0
+
+
+def _qvm(
+    registration: DeviceRegistration, credentials: RigettiCredentials, settings: RigettiSettings
+) -> DeviceAdapter:
+    from adapters.rigetti.qvm import QVMAdapter
+    from adapters.rigetti.qvm_server import QVMServer
+
+    match = _WIDTH.fullmatch(registration.address.removeprefix(QVM))
+    width = int(match[1]) if match else 0
+    if not 1 <= width <= MAX_QUBITS:
+        raise UnknownDevice(
+            f"there is no QVM {registration.address!r}. Name one by its width, 1 to {MAX_QUBITS} "
+            "qubits: qvm:9q."
+        )
+    server = QVMServer(
+        credentials.qvm(),
+        settings.execution_timeout_s or QVM_TIMEOUT_S,
+        settings.gate_noise,
+        settings.measurement_noise,
+    )
+    noisy = settings.gate_noise is not None or settings.measurement_noise is not None
+    return QVMAdapter(registration.name, width, server, noisy=noisy)
+
+
+def _processor(
+    registration: DeviceRegistration,
+    credentials: RigettiCredentials,
+    settings: RigettiSettings,
+    known: Snapshot | None,
+) -> DeviceAdapter:
+    raise InputError("not yet")
+
+
+def _check_installed() -> None:
+    if find_spec("qcs_sdk") is None:
+        raise DeviceUnavailable(
+            "Rigetti's client is not installed. Install it with `pip install qcpaas[rigetti]`."
+        )
