@@ -133,6 +133,8 @@ class LoopbackAdapter(DeviceAdapter):
     def submit(self, submission: Submission, token: str) -> JobHandle:
         if submission.noise_model is not None:
             raise SubmissionRefused(f"{self.name} takes no noise model. Choose a simulator.")
+        if any(experiment.observables is not None for experiment in submission.experiments):
+            raise SubmissionRefused(f"{self.name} answers counts, and observables were asked.")
         body = self._writer.job(submission, token).model_dump_json()
         try:
             reply = self._client.post("/jobs", content=body, headers={PID_HEADER: str(os.getpid())})

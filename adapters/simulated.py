@@ -12,6 +12,7 @@ from adapters.contract import (
     Unsupported,
 )
 from adapters.jobs import LocalJobs
+from adapters.limits import check_limits
 from qcpaas.errors import ExecutionFailed
 
 
@@ -24,6 +25,7 @@ class SimulatedAdapter(DeviceAdapter):
         self._jobs = LocalJobs(name)
 
     def submit(self, submission: Submission, token: str) -> JobHandle:
+        check_limits(submission, self.name, self.capabilities())
         try:
             outcome: DeviceResult | ExecutionFailed = self._runner.run(submission)
         except ExecutionFailed as error:

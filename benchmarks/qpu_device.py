@@ -234,18 +234,18 @@ class QuantumComputer:
 
     def _check(self, job: SentJob) -> None:
         controls = self._controls
-        if len(job.experiments) > controls.max_circuits:
+        if not 1 <= len(job.experiments) <= controls.max_circuits:
             raise SubmissionRefused(
-                f"the job has {len(job.experiments)} circuits; one job takes "
-                f"{controls.max_circuits}. Send them in several."
+                f"the job has {len(job.experiments)} circuits; one job takes 1 "
+                f"to {controls.max_circuits}."
             )
         for experiment in self._reader.submission(job).experiments:
             circuit, places = experiment.circuit, experiment.binding
             qubits = range(circuit.num_qubits) if places is None else places.physical_qubits
             if any(not 0 <= qubit < self._machine.num_qubits for qubit in qubits):
                 raise SubmissionRefused(
-                    f"circuit {circuit.name} is on qubits {tuple(qubits)}; there are "
-                    f"{self._machine.num_qubits}."
+                    f"circuit {circuit.name} is on {len(qubits)} qubits, {tuple(qubits)}; there "
+                    f"are {self._machine.num_qubits}."
                 )
             if not 1 <= (experiment.shots or 0) <= controls.max_shots:
                 raise SubmissionRefused(

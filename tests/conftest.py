@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 Fork = Callable[..., BaseProcess]
+pytest.register_assert_rewrite("conformance.suite")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,10 @@
-"""Devices that the conformance suite puts to the test."""
+"""Devices that the conformance suite puts to the test.
+
+``NAME_subject.py`` beside this file holds ``subjects(folder)``, a context manager that yields a
+list of `Subject` with their servers running, and where these are several ``LABELS``, a word for
+each of them in their order. ``tests/conformance/test_NAME.py`` takes the whole suite for them:
+``pytest tests/conformance -k NAME``.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,3 +35,7 @@ class Subject:
     wrong_credentials: Mapping[str, str] | None = None
     server: Any = None
     served: Callable[[int], Sequence[Reading]] | None = None
+
+
+class NoSuchFault(Exception):
+    """A server's ``set`` was asked for what this server cannot do; the test is skipped."""

@@ -1,0 +1,82 @@
+"""What a device's capabilities refuse, before anything is sent or spent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from adapters.contract import Capabilities, Submission
+from qcpaas.errors import SubmissionRefused
+from qcpaas.execution import Experiment
+
+
+def check_limits(submission: Submission, device: str, capabilities: Capabilities) -> None:
+    """Refuse a submission beyond the device's limits, naming what was asked and what there is.
+
+    The platform keeps to them by itself; an adapter checks again for whoever calls it directly.
+
+    Raises:
+        SubmissionRefused: Too many circuits, points, shots or qubits, different shots where they
+            must be equal, exact probabilities of a device that samples, a noise model of one that
+            has its own, or observables of one that counts.
+    """
+    experiments = submission.experiments
+    _check_count("circuits", len(experiments), device, capabilities.max_circuits)
+    points = sum(experiment.points for experiment in experiments)
+    _check_count("parameter points", points, device, capabilities.max_points)
+    for experiment in experiments:
+        _check_shots(experiment, device, capabilities)
+        _check_experiment(experiment, device, capabilities)
+    _check_kinds(experiments, device, capabilities)
+    if submission.noise_model is not None and not capabilities.noise_models:
+        raise SubmissionRefused(f"{device} takes no noise model. Choose a simulator or a twin.")
+
+
+def _check_count(what: str, asked: int, device: str, most: int | None) -> None:
+    if asked < 1 or (most is not None and asked > most):
+        raise SubmissionRefused(
+            f"{asked} {what} were given for one device job; {device} takes 1 to {most or 'any'}."
+        )
+
+
+def _check_kinds(
+    experiments: Sequence[Experiment], device: str, capabilities: Capabilities
+) -> None:
+    """What all experiments of one submission have in common."""
+    shots = sorted({str(experiment.shots) for experiment in experiments})
+    if capabilities.equal_shots and len(shots) > 1:
+        raise SubmissionRefused(
+            f"{' and '.join(shots)} shots were asked in one device job; {device} takes the same "
+            "for all its circuits. Submit them apart."
+        )
+    if len({experiment.level for experiment in experiments}) > 1:
+        raise SubmissionRefused(
+            "counts and expectation values were asked in one device job. Submit them apart."
+        )
+
+
+def _check_shots(experiment: Experiment, device: str, capabilities: Capabilities) -> None:
+    shots = experiment.shots
+    if shots is None:
+        if not capabilities.exact:
+            raise SubmissionRefused(
+                f"exact probabilities were asked of {device}, which samples. Give shots."
+            )
+    elif not 1 <= shots <= capabilities.max_shots:
+        raise SubmissionRefused(
+            f"{shots} shots were asked for circuit {experiment.circuit.name}; {device} takes 1 to "
+            f"{capabilities.max_shots}."
+        )
+
+
+def _check_experiment(experiment: Experiment, device: str, capabilities: Capabilities) -> None:
+    circuit = experiment.circuit
+    if circuit.num_qubits > capabilities.num_qubits:
+        raise SubmissionRefused(
+            f"circuit {circuit.name} needs {circuit.num_qubits} qubits; {device} has "
+            f"{capabilities.num_qubits}. Choose a larger device or cut the circuit."
+        )
+    if experiment.observables is not None and not capabilities.estimates:
+        raise SubmissionRefused(
+            f"expectation values were asked of {device}, which answers counts. Measure in the "
+            "basis of the observable."
+        )
