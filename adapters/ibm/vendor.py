@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from adapters.contract import DeviceAdapter
+from adapters.ibm.credentials import IbmCredentials
+from adapters.ibm.settings import IbmSettings
 from adapters.vendor import Vendor
-from qcpaas.errors import UnknownDevice
-from qcpaas.schemas import DeviceRegistration
+from qcpaas.errors import InputError
+from qcpaas.schemas import DeviceInfo, DeviceRegistration
 from store.snapshot import Snapshot
+
+LOCAL = "local:"
 
 
 class IbmVendor(Vendor):
+    """Devices by IBM's names (``ibm_torino``); ``local:fake_torino`` and ``local:aer`` are run
+    by the client itself, in its local testing mode.
+    """
+
     adapter = "ibm"
+    credentials_type = IbmCredentials
+    settings_type = IbmSettings
 
     def connect(
         self,
@@ -21,4 +32,35 @@ class IbmVendor(Vendor):
         settings: Any,
         known: Snapshot | None = None,
     ) -> DeviceAdapter:
-        raise UnknownDevice(registration.address)
+        """Calls nobody."""
+        from adapters.ibm.adapter import IbmAdapter
+        from adapters.ibm.connection import Connection, require_client
+
+        name, address = registration.name, registration.address
+        require_client(name)
+        if address.startswith(LOCAL):
+            from adapters.ibm.local import open_local
+
+            return open_local(name, address.removeprefix(LOCAL))
+        if credentials.channel == "local":
+            raise InputError(
+                f"device {name}: the credentials' channel is local, and {address} is not. Name a "
+                f"device of the local testing mode, such as {LOCAL}fake_torino."
+            )
+        connection = Connection(name, credentials, settings.instance)
+        return IbmAdapter(name, address, connection, settings)
+
+    def available(self, credentials: Any) -> Sequence[DeviceInfo]:
+        from adapters.ibm.connection import Connection, require_client
+
+        require_client(self.adapter)
+        return [
+            DeviceInfo(
+                name=listed.name,
+                adapter=self.adapter,
+                num_qubits=listed.qubits,
+                simulator=listed.is_simulator,
+                address=listed.name,
+            )
+            for listed in Connection(self.adapter, credentials).listed()
+        ]
