@@ -1,1 +1,1 @@
-"""Amazon Braket devices and simulators, through its SDK."""
+"""Amazon Braket: devices on AWS through boto3, simulators and emulators of its SDK here."""
