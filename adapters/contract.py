@@ -55,6 +55,8 @@ class Capabilities:
         mid_circuit_measurement: Whether a qubit can be used, or its outcome, once it was measured.
         estimates: Takes submissions of observables, and answers expectation values.
         angle_ranges: Smallest and largest angle (rad) of gates that do not take every one, by name.
+        gate_definitions: OpenQASM 3 ``gate`` statements of a device with gates of its own: what
+            these do, in standard ones, and how standard gates are made of them, for compilers.
     """
 
     num_qubits: int
@@ -74,6 +76,7 @@ class Capabilities:
     mid_circuit_measurement: bool = True
     estimates: bool = False
     angle_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    gate_definitions: str = ""
 
     @property
     def compiles(self) -> bool:

@@ -1,1 +1,1 @@
-"""Devices behind the open hardware API."""
+"""The open hardware API: an HTTP interface for a QPU, its server and its client."""
