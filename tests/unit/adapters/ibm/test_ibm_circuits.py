@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit.circuit import Clbit, Parameter, Qubit
+from qiskit.quantum_info import Operator, SparsePauliOp, Statevector
+
+from adapters.ibm.circuits import (
+    REGISTERS,
+    check_executions,
+    estimator_pub,
+    registers,
+    sampler_pub,
+    widened,
+)
+from adapters.ibm.results import distribution, joined
+from qcpaas.errors import SubmissionRefused
+from qcpaas.execution import Binding, Experiment
+
+
+def bound(circuit, physical, **settings):
+    binding = Binding(tuple(physical), "", None, ())
+    values = settings.pop("values", np.zeros((1, 0)))
+    return Experiment(circuit, values, binding=binding, **settings)
+
+
+def test_a_circuit_stands_on_its_physical_qubits():
+    circuit = QuantumCircuit(2)
+    circuit.x(0)
+    circuit.cx(0, 1)
+    wide = widened(bound(circuit, (3, 1)), 4)
+    assert wide.num_qubits == 4
+    assert [[wide.find_bit(q).index for q in each.qubits] for each in wide.data] == [[3], [3, 1]]
+    assert Statevector(wide).to_dict() == {"1010": 1}
+
+
+def test_a_circuit_without_a_binding_keeps_its_qubits():
+    circuit = QuantumCircuit(2)
+    circuit.ecr(1, 0)
+    wide = widened(Experiment(circuit, np.zeros((1, 0))), 3)
+    expected = QuantumCircuit(3)
+    expected.ecr(1, 0)
+    assert Operator(wide) == Operator(expected)
+
+
+@pytest.mark.parametrize("name", ["in", "a b", "evs", "items", "_hidden", "größe-1"])
+def test_names_that_ibm_refuses_are_sent_as_others_and_told_in_the_metadata(name):
+    circuit = QuantumCircuit(QuantumRegister(2), ClassicalRegister(1, name))
+    circuit.add_register(ClassicalRegister(1, "fine"))
+    circuit.metadata = {"mine": object()}
+    wide = widened(Experiment(circuit, np.zeros((1, 0))), 2)
+    sent = [register.name for register in wide.cregs]
+    assert sent == ["register_0", "fine"]
+    assert wide.metadata == {REGISTERS: [[name, 1], ["fine", 1]]}
+
+
+def test_loose_and_shared_clbits_are_one_register():
+    loose = QuantumCircuit([Qubit()], [Clbit(), Clbit()])
+    loose.measure(0, 1)
+    assert registers(loose) == (("c", 2),)
+    shared = QuantumCircuit(QuantumRegister(1), ClassicalRegister(2, "a"))
+    shared.add_register(ClassicalRegister(name="b", bits=[shared.clbits[0]]))
+    assert registers(shared) == (("c", 2),)
+    assert [register.size for register in widened(bound(shared, [0]), 1).cregs] == [2]
+
+
+def test_an_empty_register_is_not_sent_and_not_forgotten():
+    circuit = QuantumCircuit(QuantumRegister(1), ClassicalRegister(0, "none"))
+    circuit.add_register(ClassicalRegister(1, "one"))
+    wide = widened(Experiment(circuit, np.zeros((1, 0))), 1)
+    assert [register.name for register in wide.cregs] == ["one"]
+    assert wide.metadata[REGISTERS] == [["none", 0], ["one", 1]]
+
+
+def test_conditions_follow_their_register():
+    circuit = QuantumCircuit(QuantumRegister(2), ClassicalRegister(2, "not-sendable"))
+    circuit.measure([0, 1], [0, 1])
+    with circuit.if_test((circuit.cregs[0], 2)):
+        circuit.x(0)
+    wide = widened(bound(circuit, (2, 0)), 3)
+    condition = wide.data[-1].operation.condition
+    assert condition == (wide.cregs[0], 2)
+
+
+def test_a_pub_keeps_parameters_symbolic_and_points_in_order():
+    theta, alpha = Parameter("theta"), Parameter("alpha")
+    circuit = QuantumCircuit(1, 1)
+    circuit.rz(theta, 0)
+    circuit.rx(2 * alpha + theta, 0)
+    circuit.measure(0, 0)
+    points = np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]])  # alpha, theta
+    wide, values, shots = sampler_pub(bound(circuit, [4], values=points, shots=77), 5)
+    assert shots == 77
+    assert wide.num_parameters == 2
+    assert np.array_equal(values.as_array(wide.parameters), points)
+
+
+def test_observables_meet_every_point_on_the_devices_qubits():
+    circuit = QuantumCircuit(2)
+    circuit.rx(Parameter("x"), 0)
+    observables = (SparsePauliOp("ZX"), SparsePauliOp(["YI", "YI", "IZ"], [1, 2, 0.5]))
+    experiment = bound(
+        circuit, (2, 0), values=np.zeros((3, 1)), observables=observables, shots=400
+    )
+    _, sent, values, precision = estimator_pub(experiment, 3)
+    assert values.shape == (3, 1)
+    assert precision == pytest.approx(0.05)
+    assert sent[0] == SparsePauliOp("XIZ")
+    assert dict(sent[1].label_iter()) == {"IIY": 3, "ZII": 0.5}
+
+
+def test_what_is_no_observable_is_refused():
+    circuit = QuantumCircuit(1)
+    operator = SparsePauliOp("Z", [1j])
+    with pytest.raises(SubmissionRefused, match="Hermitian"):
+        estimator_pub(bound(circuit, [0], observables=(operator,), shots=10), 1)
+
+
+def test_exact_values_and_too_many_shots_are_refused():
+    circuit = QuantumCircuit(1, 1)
+    circuit.measure(0, 0)
+    with pytest.raises(SubmissionRefused, match="samples"):
+        sampler_pub(bound(circuit, [0], shots=None), 1)
+    check_executions([bound(circuit, [0], shots=10_000_000)], "ibm")
+    with pytest.raises(SubmissionRefused, match="10000001"):
+        check_executions([bound(circuit, [0], shots=n) for n in (10_000_000, 1)], "ibm")
+
+
+@pytest.mark.parametrize("widths", [(3,), (8,), (2, 3), (7, 1, 9), (1, 63, 5)])
+def test_registers_are_joined_as_qiskit_joins_them(widths):
+    """Against Qiskit's own `BitArray.concatenate_bits` and its counts."""
+    from qiskit.primitives import BitArray
+
+    rng = np.random.default_rng(5)
+    arrays = [
+        BitArray.from_bool_array(rng.random((2, 40, width)) < 0.3, order="little")
+        for width in widths
+    ]
+    packed = joined([(array.array, array.num_bits) for array in arrays])
+    whole = BitArray.concatenate_bits(arrays)
+    for point in range(2):
+        found = distribution(packed[point], sum(widths))
+        assert found.to_dict() == whole.get_counts(point)
+        keys = [int.from_bytes(row.tobytes(), "big") for row in found.outcomes]
+        assert keys == sorted(set(keys))
+        assert found.shots == 40
