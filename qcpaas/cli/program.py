@@ -14,6 +14,7 @@ from qcpaas.cli import (
     calibrating,
     calibration,
     credentials,
+    device,
     devices,
     feedback,
     inspection,
@@ -119,3 +120,4 @@ app.command("options")(inspection.options)
 app.command("calibration")(calibration.calibration)
 app.command("calibrate")(calibrating.calibrate)
 app.command("feedback")(feedback.feedback)
+app.add_typer(device.app, name="device")
