@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 from typing import Any, TypeVar
@@ -143,6 +144,7 @@ class Aws:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
+        _keep_quiet()
         config = Config(
             connect_timeout=CONNECT_S,
             read_timeout=READ_S,
@@ -157,6 +159,13 @@ class Aws:
             raise translated(
                 error, self._device, f"a client of {service}", self._credentials, submits=False
             ) from None
+
+
+def _keep_quiet() -> None:
+    """Botocore's debug messages hold session tokens; who wants them asks botocore's logger."""
+    logger = logging.getLogger("botocore")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
 
 
 def checked(kind: type[Model], found: object, what: str) -> Model:

@@ -25,6 +25,7 @@ _MEASURED = re.compile(rf"\b{BITS}\[(\d+)\]\s*=\s*measure\s+(?:\$|q\[)(\d+)\]?\s
 _BITS = re.compile(rf"\bbit\[(\d+)\]\s+{BITS}\s*;")
 _NOTE = re.compile(rf"^{re.escape(NOTE)}(\[.*\])\s*$", re.MULTILINE)
 _MOST_DIGITS = 6
+_RESULT = "/results.json"
 
 
 class Fetch(Protocol):
@@ -190,17 +191,13 @@ def joined(programs: Iterable[ProgramCounts]) -> tuple[Counts, ...]:
 
 
 def _read_set(listed: Sequence[Any], total_shots: int, fetch: Fetch, what: str) -> Outcome:
-    results = [
-        checked(ProgramResult, fetch(each) if isinstance(each, str) else each, what)
-        for each in listed
-    ]
+    results = [_program_result(each, fetch, what) for each in listed]
     shots = total_shots // max(1, sum(len(result.executable_results) for result in results))
     programs: list[ProgramCounts] = []
     failures: list[str] = []
     for result in results:
-        told = fetch(result.source) if isinstance(result.source, str) else result.source
-        reading = Reading.of(checked(Source, told, what).source, what)
-        points = _points(result, fetch, what)
+        reading = Reading.of(checked(Source, result.source, what).source, what)
+        points = _points(result, what)
         failed = [point.failure_metadata for point in points if point.failure_metadata]
         failures += [str(reason.get("failureReason", reason)) for reason in failed]
         if not failed:
@@ -212,11 +209,26 @@ def _read_set(listed: Sequence[Any], total_shots: int, fetch: Fetch, what: str) 
     return Outcome(tuple(programs), sum(told_s) if told_s else None, tuple(failures))
 
 
-def _points(result: ProgramResult, fetch: Fetch, what: str) -> list[Executable]:
-    points = [
-        checked(Executable, fetch(found) if isinstance(found, str) else found, what)
-        for found in result.executable_results
-    ]
+def _program_result(found: Any, fetch: Fetch, what: str) -> ProgramResult:
+    """With all that it refers to; a program's own files lie beside its result."""
+    if not isinstance(found, str):
+        return checked(ProgramResult, found, what)
+    result = checked(ProgramResult, fetch(found), what)
+    folder = found.removesuffix(_RESULT)
+
+    def beside(each: Any) -> Any:
+        return fetch(f"{folder}/{each}") if isinstance(each, str) else each
+
+    return result.model_copy(
+        update={
+            "source": beside(result.source),
+            "executable_results": [beside(each) for each in result.executable_results],
+        }
+    )
+
+
+def _points(result: ProgramResult, what: str) -> list[Executable]:
+    points = [checked(Executable, found, what) for found in result.executable_results]
     points.sort(key=lambda point: point.inputs_index)
     numbers = [point.inputs_index for point in points]
     if numbers != list(range(len(points))):
