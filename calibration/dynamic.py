@@ -22,6 +22,7 @@ from qiskit.circuit.library import Measure, XGate
 
 from adapters.contract import Capabilities
 from adapters.schedule import delay_s
+from qcpaas.circuits import PROGRAM
 from qcpaas.errors import CircuitError
 from qcpaas.loops import without_loops
 from store.snapshot import Snapshot
@@ -69,6 +70,12 @@ def adapt_circuit(
     whom = f"circuit {circuit.name}", device
     notes: list[str] = []
     names = {name for name, _ in _walk(circuit)}
+    if PROGRAM in names and capabilities.compiles:
+        reason = circuit.data[0].operation.params[1]
+        raise CircuitError(
+            f"{whom[0]} is a QIR program without a gate list: {reason}. Only the simulators "
+            f"statevector and aer run such programs; for {device} compile it for the base profile."
+        )
     if "for_loop" in names and "for_loop" not in capabilities.control_flow:
         circuit = without_loops(circuit)
         notes.append("for loops unrolled")

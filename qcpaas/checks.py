@@ -19,6 +19,7 @@ from qcpaas.errors import (
     UnknownDevice,
     nearest,
 )
+from qcpaas.frontends.reading import can_read
 from qcpaas.schemas import (
     MAX_SHOTS,
     Bundle,
@@ -205,15 +206,20 @@ def _check_packages(info: OptionInfo, environment: Environment) -> None:
 def check_circuits(job: CircuitJob, device: DeviceInfo) -> None:
     """Read every circuit and observable of a job, and compare them with the device.
 
+    Circuits of another framework are left to the worker where only the client is installed.
+
     Raises:
         CircuitError: Broken text, unbound parameters, no measurement where counts are asked,
             values of the wrong shape, or too many qubits.
         ObservableError: An observable does not fit its circuit.
     """
+    readable = [item for item in job.items if can_read(item.circuit.format)]
+    if not readable:
+        return
     from qcpaas.circuits import check_runnable, from_payload
     from qcpaas.observables import to_operator
 
-    for item in job.items:
+    for item in readable:
         circuit = from_payload(item.circuit)
         rows = item.parameter_values
         shape = None if rows is None else (len(rows), len(rows[0]) if rows else 0)

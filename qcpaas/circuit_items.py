@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from qcpaas.errors import InputError
+from qcpaas.frontends import asked_observables, qir, unknown_circuit, written
 from qcpaas.schemas import CircuitItem, CircuitPayload, Observable, OptionSpec
 
 if TYPE_CHECKING:
-    from qiskit import QuantumCircuit
     from qiskit.quantum_info import SparsePauliOp
 
-    CircuitLike: TypeAlias = QuantumCircuit | CircuitPayload | CircuitItem | Path | str
+    # A circuit of Qiskit, Cirq, PennyLane, pyQuil or Braket, or QIR bitcode; a path, a payload.
+    CircuitLike: TypeAlias = Any
     ObservableLike: TypeAlias = SparsePauliOp | Observable | str
     OptionLike: TypeAlias = str | OptionSpec
 
@@ -28,9 +29,11 @@ def circuit_items(
     """One item a circuit.
 
     Args:
-        circuits: One or several; a `CircuitItem` stands as it is, a path is read.
+        circuits: One or several, of any framework (`qcpaas.frontends`); a `CircuitItem` stands as
+            it is, a path is read, and a text that is QIR is taken as such.
         observables: One, or a list for all circuits, or a list of lists, one a circuit. ``None``,
-            for all or for one in a list of lists, asks for counts.
+            for all or for one in a list of lists, asks for counts, or for what a PennyLane tape
+            or a Braket circuit itself measures.
         parameter_values: For one circuit shape ``(points, parameters)`` or ``(parameters,)``; for
             several a list of such arrays, or ``None`` for a circuit without parameters.
         circuit_options: For each circuit its own options, or ``None`` for the job's.
@@ -51,9 +54,9 @@ def circuit_items(
     return tuple(
         circuit
         if isinstance(circuit, CircuitItem)
-        else CircuitItem(
-            circuit=_payload(circuit),
-            observables=wanted[index],
+        else _item(
+            circuit,
+            wanted[index],
             parameter_values=_rows(values[index]),
             shots=shots[index],
             options=None
@@ -64,6 +67,13 @@ def circuit_items(
     )
 
 
+def _item(circuit: Any, observables: tuple[Observable, ...] | None, **given: Any) -> CircuitItem:
+    symbolic = given["parameter_values"] is not None
+    payload = _payload(circuit, symbolic=symbolic, observed=observables is not None)
+    asked = observables if observables is not None else asked_observables(payload)
+    return CircuitItem(circuit=payload, observables=asked, **given)
+
+
 def _each(name: str, values: Sequence[Any] | None, count: int) -> list[Any]:
     if values is None:
         return [None] * count
@@ -72,17 +82,22 @@ def _each(name: str, values: Sequence[Any] | None, count: int) -> list[Any]:
     return list(values)
 
 
-def _payload(circuit: Any) -> CircuitPayload:
-    from qcpaas.circuits import load_circuit, to_payload
-
+def _payload(circuit: Any, *, symbolic: bool, observed: bool) -> CircuitPayload:
     if isinstance(circuit, CircuitPayload):
         return circuit
+    if isinstance(circuit, str) and qir.looks_like(circuit):
+        return qir.write_text(circuit)
     if isinstance(circuit, str | Path):
+        from qcpaas.circuits import load_circuit
+
         return load_circuit(circuit)
+    payload = written(circuit, symbolic=symbolic, observed=observed)
+    if payload is not None:
+        return payload
     if not hasattr(circuit, "count_ops"):
-        raise InputError(
-            f"a circuit is a {type(circuit).__name__}; give a QuantumCircuit or the path of a file."
-        )
+        raise InputError(unknown_circuit(circuit))
+    from qcpaas.circuits import to_payload
+
     return to_payload(circuit)
 
 

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from qcpaas.errors import JobHeld, NotReady, PlatformUnavailable
+from qcpaas.errors import InputError, JobHeld, NotReady, PlatformUnavailable
 from qcpaas.manifest import Manifest
 from qcpaas.reports import rebuild
-from qcpaas.schemas import JobRecord, JobState, PartialResult, Progress, Recovery
+from qcpaas.schemas import JobRecord, JobState, PartialResult, Progress, Recovery, WorkloadJob
 
 if TYPE_CHECKING:
     from qcpaas.transport import Transport
@@ -88,6 +88,34 @@ class RuntimeJob:
         """
         self.wait(timeout)
         return self.answer()[0]
+
+    def native(self, index: int = 0, timeout: float | None = None) -> Any:
+        """Wait for the job and return one circuit's result in its own framework's terms.
+
+        Cirq's is a ``ResultDict``, PennyLane's what the QNode returns, pyQuil's arrays by memory
+        region, Braket's a ``GateModelQuantumTaskResult``, QIR's the recorded output; Qiskit's and
+        OpenQASM's the mapping of `result`. Where parameter values were given, it is a list, one
+        result a point.
+
+        Args:
+            index: Of the circuit in the job.
+
+        Raises:
+            InputError: It is a workload, or has no such circuit; or the framework is not installed.
+            NotReady: It is still unfinished after ``timeout``.
+            QCPaaSError: The job's own error, where it failed or was cancelled.
+        """
+        from qcpaas.frontends import native_result
+
+        answers = self.result(timeout)
+        job = self.manifest().job
+        if isinstance(job, WorkloadJob):
+            raise InputError(f"job {self.job_id} is a workload; its result is its own.")
+        if not 0 <= index < len(job.items):
+            raise InputError(
+                f"job {self.job_id} has {len(job.items)} circuits; there is no index {index}."
+            )
+        return native_result(job.items[index], answers[index])
 
     def answer(self) -> tuple[Any, Manifest]:
         """The value and how it came about, in one request; does not wait.

@@ -22,6 +22,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.quantum_info import SparseObservable, SparsePauliOp
 
 from qcpaas.errors import CircuitError, InputError, ObservableError
+from qcpaas.frontends import read_payload, written
 
 Shape = tuple[int, ...]
 Points = NDArray[np.float64]
@@ -126,7 +127,7 @@ def read_sampler_pub(pub: Any) -> Request:
     """
     if isinstance(pub, SamplerPub):
         pub = (pub.circuit, pub.parameter_values, pub.shots)
-    if isinstance(pub, QuantumCircuit):
+    if isinstance(pub, QuantumCircuit) or not isinstance(pub, Sequence):
         pub = (pub,)
     circuit, values, shots, _ = _parts(pub, "parameter_values", 1, 3)
     points, shape = _points(circuit, values)
@@ -199,10 +200,19 @@ def _parts(pub: Any, second: str, least: int, most: int) -> tuple[QuantumCircuit
         )
     if not least <= len(pub) <= most:
         raise InputError(f"a PUB here has {least} to {most} parts, and this one has {len(pub)}")
-    if not isinstance(pub[0], QuantumCircuit):
-        raise CircuitError(f"a PUB starts with a circuit, and this one with {pub[0]!r:.60}")
+    circuit = _circuit(pub[0], observed=second == "observables")
     padded = (*pub, None, None, None)
-    return padded[0], padded[1], padded[2], padded[3]
+    return circuit, padded[1], padded[2], padded[3]
+
+
+def _circuit(given: Any, *, observed: bool) -> QuantumCircuit:
+    """A circuit of any framework; a loop reads its own once, with `read_circuit`."""
+    if isinstance(given, QuantumCircuit):
+        return given
+    payload = written(given, observed=observed)
+    if payload is None:
+        raise CircuitError(f"a PUB starts with a circuit, and this one with {given!r:.60}")
+    return read_payload(payload)
 
 
 def _points(circuit: QuantumCircuit, values: Any) -> tuple[Points, Shape]:

@@ -8,21 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.stack import combine_together
-from qcpaas.execution import Counts, ExecutionBackend, Outcome, Plan
+from qcpaas.execution import Counts, Distribution, ExecutionBackend, Outcome, Plan
 from tasks.batch import Batch
 
 Answer = dict[str, object]
 
 
 def mitigate_outcomes(
-    batch: Batch, plan: Plan, counts: Sequence[Counts], device: ExecutionBackend
+    batch: Batch, plan: Plan, outcomes: Sequence[Outcome], device: ExecutionBackend
 ) -> tuple[Outcome, ...]:
     """The outcomes of the user's circuits, every option's correction applied.
 
     Raises:
         MitigationError: The data do not support a correction that was asked.
     """
-    return combine_together(batch.stacks(device), plan, counts)
+    return combine_together(batch.stacks(device), plan, outcomes)
 
 
 def answers(batch: Batch, outcomes: Sequence[Outcome]) -> list[Answer]:
@@ -54,7 +54,10 @@ def _listed(values: NDArray[np.float64] | None) -> list[list[float]] | None:
 
 
 def _counts(outcome: Counts) -> Answer:
-    """Counts of every register by itself; register bits are consecutive, lowest first."""
+    """Counts of every register by itself, and of all together where there are several.
+
+    Register bits are consecutive, lowest first.
+    """
     points = []
     for distribution in outcome.points:
         registers: dict[str, dict[str, float]] = {}
@@ -69,4 +72,13 @@ def _counts(outcome: Counts) -> Answer:
             registers[name] = own if exact else {bits: int(n) for bits, n in own.items()}
             low += size
         points.append(registers)
-    return {"counts": points}
+    if len(outcome.registers) < 2:
+        return {"counts": points}
+    return {"counts": points, "joint_counts": [_joint(point) for point in outcome.points]}
+
+
+def _joint(distribution: Distribution) -> dict[str, float]:
+    weights = distribution.to_dict()
+    if distribution.shots is None:
+        return weights
+    return {bits: int(count) for bits, count in weights.items()}

@@ -40,7 +40,8 @@ def run(
         str,
         typer.Argument(
             metavar="FILE[:CLASS]",
-            help="A Python file with a RuntimeWorkerBase subclass, or an OpenQASM or QPY circuit.",
+            help="A Python file with a RuntimeWorkerBase subclass, or a circuit: OpenQASM, QPY, "
+            "Quil (.quil), QIR (.ll, .bc), or Cirq's JSON (.json).",
         ),
     ],
     *,
