@@ -25,7 +25,7 @@ from adapters.iqm.calibration import snapshot_of
 from adapters.iqm.circuits import registers_of, write
 from adapters.iqm.connection import Connection
 from adapters.iqm.credentials import IqmCredentials
-from adapters.iqm.history import calibration_set_at, has_history, metrics_at
+from adapters.iqm.history import has_history, sets_at
 from adapters.iqm.results import Layout, device_seconds, read_counts, told_of
 from adapters.iqm.settings import IqmSettings
 from adapters.iqm.wire import WireError
@@ -223,14 +223,14 @@ class IqmAdapter(DeviceAdapter):
             return self._snapshot
 
     def _past(self, at: datetime) -> Snapshot | Unsupported:
-        chosen = calibration_set_at(self._connection, at)
-        if chosen is None:
+        found = sets_at(self._connection, at)
+        if found is None:
             return Unsupported("calibration", f"{self.name} had no calibration set by {at}")
+        chosen, sets = found
         client = self._connection.client
         calibrated = client.get_dynamic_quantum_architecture(chosen)
-        architecture = Architecture.of(calibrated, client.get_static_quantum_architecture())
-        sets = [client.get_calibration_set(chosen), *metrics_at(self._connection, chosen, at)]
-        return self._of(architecture, sets)
+        chip = client.get_static_quantum_architecture()
+        return self._of(Architecture.of(calibrated, chip), sets)
 
     def _of(self, architecture: Architecture, sets: list[Any]) -> Snapshot:
         source = f"iqm:{self._connection.alias}"

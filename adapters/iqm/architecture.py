@@ -8,7 +8,7 @@ have no number: a CZ between two qubits is written through one, as MOVE, CZ, MOV
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -104,13 +104,20 @@ class Architecture:
             missing=tuple((a, b) for a, b in sorted(set(wired)) if frozenset((a, b)) not in there),
         )
 
-    def coupling(self, first: int, second: int) -> Operation | Detour | None:
-        """How a CZ of two qubits is done, in whichever order the device has it."""
-        for pair in ((first, second), (second, first)):
-            found = self.couplings.get(pair) or self.detours.get(pair)
-            if found is not None:
-                return found
-        return None
+    def coupling(
+        self, first: int, second: int, moved: Container[int] = ()
+    ) -> Operation | Detour | None:
+        """How a CZ of two qubits is done, in whichever order the device has it.
+
+        Args:
+            moved: Qubits whose state is in a resonator already, which is best used again.
+        """
+        pairs = ((first, second), (second, first))
+        for pair in pairs:
+            if pair in self.detours and pair[1] in moved:
+                return self.detours[pair]
+        found = (self.couplings.get(pair) or self.detours.get(pair) for pair in pairs)
+        return next((each for each in found if each is not None), None)
 
 
 def _operations(calibrated: DynamicQuantumArchitecture, gate: str) -> tuple[Operation, ...]:

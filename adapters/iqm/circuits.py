@@ -124,7 +124,7 @@ def _written(
 ) -> Iterator[tuple[int, int, Writer]]:
     """First point, number of points, and what is sent at them."""
     circuit, values = experiment.circuit, experiment.parameter_values
-    physical = _physical(experiment)
+    physical = _physical(experiment, len(architecture.qubits))
     conditional = any(isinstance(step.operation, IfElseOp) for step in circuit.data)
     if conditional and circuit.num_parameters:
         # Expressions inside a branch are not tabulated: each point is bound by itself.
@@ -140,10 +140,14 @@ def _written(
     yield 0, experiment.points, writer
 
 
-def _physical(experiment: Experiment) -> tuple[int, ...]:
-    if experiment.binding is not None:
-        return experiment.binding.physical_qubits
-    return tuple(range(experiment.circuit.num_qubits))
+def _physical(experiment: Experiment, there: int) -> tuple[int, ...]:
+    circuit, binding = experiment.circuit, experiment.binding
+    if circuit.num_qubits > there:
+        raise SubmissionRefused(
+            f"circuit {circuit.name} needs {circuit.num_qubits} qubits; the device has {there}. "
+            "Choose a larger device or cut the circuit."
+        )
+    return tuple(range(circuit.num_qubits)) if binding is None else binding.physical_qubits
 
 
 class Writer:
@@ -218,7 +222,7 @@ class Writer:
         self.steps.append(Step(name, locus, dict(args), angle, phase - self.frames[qubit]))
 
     def _cz(self, first: int, second: int) -> None:
-        found = self._architecture.coupling(first, second)
+        found = self._architecture.coupling(first, second, self._moved.values())
         if found is None:
             raise self._refused(f"cz on {self._told((first, second))}")
         if not isinstance(found, Detour):

@@ -21,7 +21,8 @@ from vendors.iqm_devices import (
 )
 from vendors.service import Reply, Service, counts_of, main
 
-TOKEN = "iqm-loopback-token-5f1c"
+# Of the form that IQM's login programme writes: it says itself that it is valid until 2100.
+TOKEN = "eyJhbGciOiJub25lIn0.eyJleHAiOiA0MTAyNDQ0ODAwfQ.loopback-5f1c"
 MAX_SHOTS, MAX_CIRCUITS = 20_000, 500
 HISTORY = range(-3, 10)  # calibrations, each in force for twelve hours
 
@@ -132,8 +133,10 @@ class IqmService(Service):
         return Reply(200, self._past(alias, which)["observations"])
 
     def _past(self, alias, which):
-        sets = (quality_metrics(CHIPS[alias], n) for n in HISTORY)
-        return next(each for each in sets if each["observation_set_id"] == which)
+        made = (
+            make(CHIPS[alias], n) for n in HISTORY for make in (calibration_set, quality_metrics)
+        )
+        return next(each for each in made if each["observation_set_id"] == which)
 
     # --- jobs ---------------------------------------------------------------------------------
 

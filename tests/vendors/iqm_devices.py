@@ -47,7 +47,7 @@ def names(pair):
     return tuple(f"QB{n}" for n in pair)
 
 
-# 20 qubits in five rows, with the number of the first column of each: every neighbour in a row and in a column.
+# 20 qubits in five rows, each with its first column; neighbours in rows and columns are coupled.
 _ROWS = (
     (1, range(1, 3)),
     (0, range(3, 8)),
@@ -215,7 +215,7 @@ def _set(chip, number, rows, draw, *, metrics=False):
         "describes_id": set_id(chip.alias, number) if metrics else None,
         "dut_label": static_architecture(chip)["dut_label"],
         "invalid": False,
-        "created_timestamp": (began - timedelta(minutes=1)).isoformat(),
+        "created_timestamp": (began + timedelta(minutes=10)).isoformat(),
         "end_timestamp": (began + timedelta(minutes=11)).isoformat(),
         "observations": observations,
     }

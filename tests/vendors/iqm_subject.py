@@ -46,6 +46,8 @@ def served(alias):
     return of
 
 
+LABELS = ("iqm-adonis", "iqm-garnet")
+
 QUANTITIES = (
     (r"characterization\.model\.(\w+)\.t1_time", Quantity.T1_S, ""),
     (r"characterization\.model\.(\w+)\.t2_time", Quantity.T2_RAMSEY_S, ""),
