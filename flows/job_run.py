@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -36,6 +37,8 @@ from tasks.patience import Patience
 
 INLINE_EXECUTIONS = 1_000  # a longer loop's are read from the store, not from Prefect's pages
 SLOT_LEASE_S = 60.0  # the shortest that Prefect takes: how long a dead run's slot stays taken
+
+_FORBIDDEN = re.compile(r"[/%&><]")  # in the name of a Prefect limit; addresses have them
 
 T = TypeVar("T")
 
@@ -72,15 +75,16 @@ class JobRun:
         Prefect's limit is the queue, which its pages show. The lease behind it is the lock: it
         stands when a server that was away has given the slot to somebody else.
         """
-        name, slots = self.device.name, self.device.capabilities.concurrent_jobs
+        limit = f"device-{_FORBIDDEN.sub('_', self.device.name)}"
+        slots = self.device.capabilities.concurrent_jobs
         self.progress.stage("waiting for the device")
         holder = ConcurrencyLeaseHolder(type="flow_run", id=current_flow_run_id())
         # Two first jobs of a device make the limit at once: one of them finds it made.
         with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
-            client.upsert_global_concurrency_limit_by_name(f"device-{name}", slots)
+            client.upsert_global_concurrency_limit_by_name(limit, slots)
         with (
             concurrency(
-                f"device-{name}",
+                limit,
                 occupy=1,
                 strict=True,
                 holder=holder,
