@@ -14,6 +14,7 @@ from conformance.suite.device import LONG_S, new_token
 from conformance.suite.operations import check_answer, operations
 
 from adapters.contract import DeviceJobState, JobHandle, Unsupported
+from adapters.credentials import NoCredentials
 from adapters.registry import list_devices, vendor
 from qcpaas.errors import DeviceUnavailable, InputError
 
@@ -62,8 +63,11 @@ def listed(name):
     if not colon:
         return [info for info in list_devices() if info.name == name]
     provider = vendor(adapter)
+    credentials = provider.credentials_type.from_environment()
+    if provider.credentials_type is not NoCredentials and not credentials.secrets():
+        pytest.skip("opened without credentials, which is nothing that could be listed")
     try:
-        known = provider.available(provider.credentials_type.from_environment())
+        known = provider.available(credentials)
     except InputError as error:
         pytest.skip(str(error))
     return [info for info in known if info.name == address]
