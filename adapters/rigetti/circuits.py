@@ -41,12 +41,14 @@ class Dialect:
         machine: For messages.
         pulse_level: ``FENCE`` and ``DELAY``; a QVM has no time, and refuses both.
         control_flow: ``JUMP`` on what was measured.
+        mid_circuit: Whether a qubit can be used once it was measured.
         native: Only these gates of Qiskit's names; ``None`` takes any that Quil can express.
     """
 
     machine: str
     pulse_level: bool = False
     control_flow: bool = True
+    mid_circuit: bool = True
     native: frozenset[str] | None = None
 
 
@@ -120,6 +122,7 @@ class QuilWriter:
         self.curved: dict[ParameterExpression, int] = {}
         self.scratch = 0
         self.loops: list[tuple[str, str]] = []
+        self._read: set[int] = set()
         self._circuit = circuit
         self._dialect = dialect
         self._labels = 0
@@ -182,16 +185,22 @@ class QuilWriter:
         qubits = [names[qubit] for qubit in instruction.qubits]
         if isinstance(operation, ControlFlowOp) or name in {"break_loop", "continue_loop"}:
             self._control_flow(instruction, names, bits)
-        elif name == "measure":
-            bit = bits[instruction.clbits[0]]
-            self.measured.add(bit)
-            self.lines.append(f"MEASURE {qubits[0]} {READOUT}[{bit}]")
         elif name == "barrier":
             if self._dialect.pulse_level and qubits:
                 self.lines.append(f"FENCE {_spaced(qubits)}")
         elif name == "delay":
             if self._dialect.pulse_level:
                 self.lines.append(f"DELAY {qubits[0]} {delay_s(instruction, None)!r}")
+        elif not self._dialect.mid_circuit and self._read.intersection(qubits):
+            raise self.refused(
+                f"{name} on qubits {_spaced(qubits)} after a measurement there",
+                "Measure each qubit once, at the end.",
+            )
+        elif name == "measure":
+            self._read.add(qubits[0])
+            bit = bits[instruction.clbits[0]]
+            self.measured.add(bit)
+            self.lines.append(f"MEASURE {qubits[0]} {READOUT}[{bit}]")
         elif name == "reset" and self._takes(name):
             self.lines.append(f"RESET {qubits[0]}")
         else:

@@ -12,13 +12,16 @@ from pydantic import Field
 from adapters.contract import DeviceAdapter
 from adapters.rigetti.credentials import RigettiCredentials
 from adapters.vendor import DeviceSettings, Vendor
-from qcpaas.errors import DeviceUnavailable, InputError, UnknownDevice
+from qcpaas.errors import CredentialsRefused, DeviceUnavailable, InputError, UnknownDevice
 from qcpaas.schemas import DeviceInfo, DeviceRegistration
 from store.snapshot import Snapshot
 
 QVM = "qvm:"
 MAX_QUBITS = 30  # 16 GiB of amplitudes
+_PROCESSOR = re.compile(r"[A-Za-z0-9][\w.-]*")
 _WIDTH = re.compile(r"(\d+)q(-square)?(-qvm)?")
+REQUEST_TIMEOUT_S = 30.0
+QVM_TIMEOUT_S = 120.0
 Noise = tuple[float, float, float]
 
 
@@ -39,7 +42,7 @@ class RigettiSettings(DeviceSettings):
 
     connection: Literal["gateway", "direct", "endpoint"] = "gateway"
     endpoint_id: str = ""
-    request_timeout_s: float = Field(30.0, gt=0)
+    request_timeout_s: float = Field(REQUEST_TIMEOUT_S, gt=0)
     execution_timeout_s: float | None = Field(None, gt=0)
     compiler: Literal["native", "quilc"] = "native"
     gate_noise: Noise | None = None
@@ -70,13 +73,19 @@ class RigettiVendor(Vendor):
         _check_installed()
         if registration.address.startswith(QVM):
             return _qvm(registration, credentials, settings)
-        return _processor(registration, credentials, settings, known)
+        return _processor(registration, credentials, settings)
 
     def available(self, credentials: RigettiCredentials) -> Sequence[DeviceInfo]:
-        raise NotImplementedError
+        """QCS's processors, and a QVM where one answers: it opens at any width."""
+        from adapters.rigetti.listing import processors, qvms
 
-
-QVM_TIMEOUT_S = 120.0
+        found = list(qvms(credentials.qvm()))
+        try:
+            return [*found, *processors(credentials, REQUEST_TIMEOUT_S)]
+        except (CredentialsRefused, DeviceUnavailable):
+            if found:
+                return found
+            raise
 
 
 def _qvm(
@@ -92,6 +101,11 @@ def _qvm(
             f"there is no QVM {registration.address!r}. Name one by its width, 1 to {MAX_QUBITS} "
             "qubits: qvm:9q."
         )
+    if settings.compiler != "native" or settings.connection != "gateway":
+        raise InputError(
+            f"device {registration.name}: a QVM executes every gate and is reached at its own "
+            "address; compiler and connection are for processors."
+        )
     server = QVMServer(
         credentials.qvm(),
         settings.execution_timeout_s or QVM_TIMEOUT_S,
@@ -106,9 +120,26 @@ def _processor(
     registration: DeviceRegistration,
     credentials: RigettiCredentials,
     settings: RigettiSettings,
-    known: Snapshot | None,
 ) -> DeviceAdapter:
-    raise InputError("not yet")
+    from adapters.rigetti.qcs import Qcs
+    from adapters.rigetti.qpu import QPUAdapter
+
+    address = registration.address
+    if not _PROCESSOR.fullmatch(address):
+        raise UnknownDevice(
+            f"{address!r} names no processor of Rigetti's. Name one as QCS does, such as Ankaa-3, "
+            "or a QVM, such as qvm:9q."
+        )
+    if (settings.connection == "endpoint") != bool(settings.endpoint_id):
+        raise InputError(
+            f"device {registration.name}: connection is {settings.connection!r} and endpoint_id "
+            f"{settings.endpoint_id!r}. Give an endpoint_id with connection endpoint, only then."
+        )
+    if settings.gate_noise is not None or settings.measurement_noise is not None:
+        raise InputError(f"device {registration.name}: noise can be set for a QVM only.")
+    return QPUAdapter(
+        registration.name, address, Qcs(credentials, settings.request_timeout_s), settings
+    )
 
 
 def _check_installed() -> None:

@@ -85,9 +85,11 @@ class Simulation:
     Args:
         memory: Values of memory regions that the program does not set itself.
         seed: Of the outcomes; ``None`` draws them anew.
+        pulse_level: Passes over ``FENCE`` and ``DELAY``, which say nothing of a state.
     """
 
-    def __init__(self, text, memory=None, seed=None):
+    def __init__(self, text, memory=None, seed=None, *, pulse_level=False):
+        self.pulse_level = pulse_level
         try:
             self.instructions = Program.parse(text).to_instructions()
         except Exception as error:
@@ -163,6 +165,8 @@ class Simulation:
             self.jump(instruction, branch)
         elif instruction.is_halt():
             branch.at = len(self.instructions)
+        elif self.pulse_level and (instruction.is_fence() or instruction.is_delay()):
+            pass
         elif instruction.is_quil_t():
             raise QuilError(f"Quil-T is not simulated: {instruction.to_quil()}")
         elif not (

@@ -244,13 +244,18 @@ class Service:
             raise Hangup
         return reply
 
+    def failing(self, faults):
+        """The status that every request over HTTP is answered with now, or 0."""
+        return faults.status
+
     def answer(self, request):
         faults = self.jobs.faults
         if request.path.startswith("/_control"):
             return self._control(request)
         time.sleep(faults.reply_delay_s)
-        if faults.status:
-            return Reply(faults.status, {"message": "as was wished", "detail": "as was wished"})
+        status = self.failing(faults)
+        if status:
+            return Reply(status, {"message": "as was wished", "detail": "as was wished"})
         for method, pattern, name in self.routes:
             match = re.fullmatch(pattern, request.path)
             if match and method == request.method:

@@ -1,0 +1,320 @@
+"""A Rigetti processor at QCS."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from adapters.contract import (
+    Availability,
+    Capabilities,
+    DeviceAdapter,
+    DeviceJobState,
+    DeviceResult,
+    JobHandle,
+    Submission,
+    Unsupported,
+    Window,
+)
+from adapters.limits import check_limits
+from adapters.rigetti.calibration import snapshot
+from adapters.rigetti.circuits import Dialect, QuilProgram, quil_program
+from adapters.rigetti.deadline import within
+from adapters.rigetti.executions import Cancelled, Executions, Readout
+from adapters.rigetti.handles import SentCircuit, SentJob
+from adapters.rigetti.isa import Architecture, architecture
+from adapters.rigetti.qcs import Connection, Qcs
+from adapters.rigetti.quilc import compiled
+from adapters.rigetti.results import bits_of_columns, distribution
+from adapters.waiting import await_result
+from qcpaas.errors import (
+    AcceptanceUnknown,
+    AdapterError,
+    DeviceUnavailable,
+    ExecutionFailed,
+    MalformedReply,
+    SubmissionRefused,
+    UnknownDevice,
+)
+from qcpaas.execution import Counts, Experiment
+from store.snapshot import Snapshot
+
+MAX_SHOTS = 100_000
+MAX_CIRCUITS = 20
+MAX_POINTS = 500
+GLANCE_S = 2.0  # how long a status waits for a result that is there already
+LONGEST_S = 20.0  # of one request for a result
+KEPT = 1_000  # executions whose outcome is remembered
+
+Outcome = Readout | ExecutionFailed
+
+
+class QPUSettings(Connection, Protocol):
+    """What of `RigettiSettings` a processor needs."""
+
+    @property
+    def compiler(self) -> str: ...
+    @property
+    def execution_timeout_s(self) -> float | None: ...
+
+
+class QPUAdapter(DeviceAdapter):
+    """One processor; calls nobody until it is asked."""
+
+    def __init__(self, name: str, processor: str, qcs: Qcs, settings: QPUSettings) -> None:
+        self.name = name
+        self._processor = processor
+        self._qcs = qcs
+        self._settings = settings
+        self._executions = Executions(qcs, processor, settings, settings.execution_timeout_s)
+        self._known: tuple[Any, Architecture] | None = None
+        self._ended: OrderedDict[str, Outcome] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def capabilities(self) -> Capabilities:
+        gates = self._architecture().gates
+        return Capabilities(
+            num_qubits=len(self._architecture().nodes),
+            basis_gates=(*gates, "measure", "delay", "barrier"),
+            max_shots=MAX_SHOTS,
+            max_circuits=MAX_CIRCUITS,
+            max_points=MAX_POINTS,
+            control_flow=frozenset(),
+            mid_circuit_measurement=False,
+        )
+
+    def calibration(self, at: datetime | None = None) -> Snapshot | Unsupported:
+        """The one in force; of the past, only while nothing has been measured since."""
+        now = datetime.now(UTC)
+        _, found = self._fetch()
+        newest = snapshot(found, self.name, now)
+        if at is not None and at.timestamp() < newest.measured_at_s.max(initial=0.0):
+            return Unsupported("calibration", "QCS keeps no calibration but the newest")
+        return newest
+
+    def availability(self) -> Availability:
+        try:
+            return self._qcs.availability(self._processor, self._settings)
+        except DeviceUnavailable as error:
+            return Availability(online=False, message=str(error))
+
+    def submit(self, submission: Submission, token: str) -> JobHandle:
+        """Translate every circuit, then send each one's points together.
+
+        Raises:
+            SubmissionRefused: Too much, not native, or refused by QCS in its own words.
+            CredentialsRefused, DeviceUnavailable, MalformedReply: Nothing was taken.
+            AcceptanceUnknown: Sent, and no answer came; or some circuits were taken, and the
+                next was not.
+        """
+        check_limits(submission, self.name, self.capabilities())
+        programs = [self._program(experiment) for experiment in submission.experiments]
+        self._check_online()
+        translated = [
+            self._translated(program, experiment.shots or 0)
+            for experiment, program in zip(submission.experiments, programs, strict=True)
+        ]
+        sent: list[SentCircuit] = []
+        for experiment, program, (binary, streams) in zip(
+            submission.experiments, programs, translated, strict=True
+        ):
+            memories = [program.memory_map(point) for point in experiment.parameter_values]
+            ids = self._send(binary, memories, token, sent)
+            sent.append(_sent(program, experiment, ids, streams))
+        job_id = SentJob(circuits=tuple(sent)).model_dump_json()
+        return JobHandle(device=self.name, device_job_id=job_id, token=token)
+
+    def status(self, handle: JobHandle) -> DeviceJobState:
+        """What asking for the results tells: QCS's client has no other way.
+
+        A job that waits is told as running.
+        """
+        deadline = time.monotonic() + GLANCE_S
+        for execution in SentJob.of(handle).executions:
+            left = max(0.1, deadline - time.monotonic())
+            outcome = self._outcome(execution, left)
+            if outcome is None:
+                return DeviceJobState.RUNNING
+            if isinstance(outcome, Cancelled):
+                return DeviceJobState.CANCELLED
+            if isinstance(outcome, ExecutionFailed):
+                return DeviceJobState.FAILED
+        return DeviceJobState.COMPLETED
+
+    def result(self, handle: JobHandle, timeout_s: float | None = None) -> DeviceResult:
+        job = SentJob.of(handle)
+        deadline = float("inf") if timeout_s is None else time.monotonic() + timeout_s
+
+        def look() -> DeviceResult | None:
+            for execution in job.executions:
+                wait_s = min(LONGEST_S, max(0.1, deadline - time.monotonic()))
+                outcome = self._outcome(execution, wait_s)
+                if outcome is None:
+                    return None
+                if isinstance(outcome, ExecutionFailed):
+                    raise outcome
+            return self._result(job)
+
+        return await_result(handle, look, timeout_s)
+
+    def cancel(self, handle: JobHandle) -> Unsupported | None:
+        """Stops what has not begun; the executions of one job begin one by one."""
+        refused = self._executions.cancel(SentJob.of(handle).executions)
+        if not refused:
+            return None
+        return Unsupported("cancel", f"QCS cancels only what has not begun: {refused}")
+
+    def reservations(self) -> Sequence[Window] | Unsupported:
+        return self._qcs.reservations(self._processor)
+
+    # --- what is asked ----------------------------------------------------------------------
+
+    def _program(self, experiment: Experiment) -> QuilProgram:
+        circuit, binding = experiment.circuit, experiment.binding
+        found = self._architecture()
+        indices = range(circuit.num_qubits) if binding is None else binding.physical_qubits
+        program = quil_program(
+            circuit,
+            [found.nodes[index] for index in indices],
+            Dialect(
+                self.name,
+                pulse_level=True,
+                control_flow=False,
+                mid_circuit=False,
+                native=frozenset(found.gates),
+            ),
+        )
+        if not program.measured:
+            raise SubmissionRefused(
+                f"circuit {circuit.name} has no measurement. Add measure_all()."
+            )
+        return program
+
+    def _translated(self, program: QuilProgram, shots: int) -> tuple[str, dict[int, str]]:
+        binary, streams = self._executions.translate(self._text(program), shots)
+        missing = [bit for bit in program.measured if bit not in streams]
+        if missing:
+            raise MalformedReply(
+                f"{self.name}: the translated program does not say where its bits {missing} are "
+                "read. Nothing was sent."
+            )
+        return binary, streams
+
+    def _text(self, program: QuilProgram) -> str:
+        if self._settings.compiler == "native":
+            return program.text
+        isa, _ = self._known or self._fetch()
+        return compiled(program.text, isa, self._qcs.credentials.quilc())
+
+    def _check_online(self) -> None:
+        availability = self._qcs.availability(self._processor, self._settings)
+        if not availability.online:
+            raise DeviceUnavailable(
+                f"{self.name} takes nothing now: {availability.message}. Ask again later."
+            )
+
+    def _send(
+        self,
+        binary: str,
+        memories: list[dict[str, list[float]]],
+        token: str,
+        sent: Sequence[SentCircuit],
+    ) -> tuple[str, ...]:
+        """Send one circuit; where it fails, take back those that were sent before it."""
+        try:
+            return self._executions.send(binary, memories, token)
+        except AdapterError as error:
+            taken = [each for circuit in sent for each in circuit.executions]
+            if taken:
+                raise AcceptanceUnknown(
+                    f"{error} The circuits before it were taken under token {token}: "
+                    f"{', '.join(taken)[:500]}; {self._taken_back(taken)}."
+                ) from error
+            raise
+
+    def _taken_back(self, executions: Sequence[str]) -> str:
+        try:
+            refused = self._executions.cancel(executions)
+        except AdapterError as error:
+            refused = str(error)
+        return f"cancelling them failed: {refused}" if refused else "they were cancelled"
+
+    def _architecture(self) -> Architecture:
+        return (self._known or self._fetch())[1]
+
+    def _fetch(self) -> tuple[Any, Architecture]:
+        """Ask QCS; Rigetti's own object, and what is in it."""
+        from qcs_sdk.qpu.isa import get_instruction_set_architecture_async
+
+        self._qcs.token()
+        client = self._qcs.client
+        try:
+            isa = within(
+                self._qcs.timeout_s,
+                lambda: get_instruction_set_architecture_async(self._processor, client),
+            )
+        except Exception as error:  # noqa: BLE001 - the client's errors have no common class
+            trouble = self._qcs.trouble(error)
+            if "404" in trouble.text:
+                raise UnknownDevice(
+                    f"QCS has no processor {self._processor!r} for you: {trouble.message}"
+                ) from None
+            raise trouble.asking(f"architecture of {self._processor}") from None
+        self._known = isa, architecture(isa)
+        return self._known
+
+    # --- what came back ---------------------------------------------------------------------
+
+    def _outcome(self, execution: str, wait_s: float) -> Outcome | None:
+        """Of an ended execution, asked once: QCS need not keep what was retrieved."""
+        with self._lock:
+            known = self._ended.get(execution)
+        if known is not None:
+            return known
+        self._qcs.availability(self._processor, self._settings)
+        outcome: Outcome | None
+        try:
+            outcome = self._executions.read(execution, wait_s)
+        except ExecutionFailed as error:
+            outcome = error
+        if outcome is not None:
+            with self._lock:
+                self._ended[execution] = outcome
+                while len(self._ended) > KEPT:
+                    self._ended.popitem(last=False)
+        return outcome
+
+    def _result(self, job: SentJob) -> DeviceResult:
+        counts, seconds = [], 0.0
+        for circuit in job.circuits:
+            points = []
+            for execution in circuit.executions:
+                readout = self._ended[execution]
+                assert isinstance(readout, Readout)
+                points.append(_bits(circuit, execution, readout))
+                seconds += readout.duration_s
+            counts.append(Counts(tuple(map(distribution, points)), circuit.registers))
+        return DeviceResult(tuple(counts), seconds, details={"executions": list(job.executions)})
+
+
+def _sent(
+    program: QuilProgram, experiment: Experiment, ids: tuple[str, ...], streams: dict[int, str]
+) -> SentCircuit:
+    return SentCircuit(
+        executions=ids,
+        streams={bit: streams[bit] for bit in program.measured},
+        registers=program.registers,
+        shots=experiment.shots or 0,
+    )
+
+
+def _bits(circuit: SentCircuit, execution: str, readout: Readout) -> Any:
+    try:
+        columns = {bit: readout.streams[name] for bit, name in circuit.streams.items()}
+        return bits_of_columns(columns, circuit.shots, circuit.num_bits)
+    except (KeyError, ValueError) as error:
+        raise MalformedReply(f"execution {execution}: {error}"[:400]) from error
