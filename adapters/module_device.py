@@ -12,7 +12,7 @@ import importlib.util
 import sys
 import time
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib import import_module
@@ -35,8 +35,10 @@ from adapters.credentials import NoCredentials
 from adapters.jobs import LocalJobs
 from adapters.limits import check_limits
 from adapters.open_hardware.packing import registers_of
+from adapters.own_gates import teach
 from adapters.prepare import walk
 from adapters.vendor import DeviceSettings, Vendor
+from qcpaas.calibration import Quantity
 from qcpaas.errors import ExecutionFailed, SubmissionRefused, UnknownDevice
 from qcpaas.execution import Counts, Distribution, Experiment
 from qcpaas.schemas import DeviceRegistration
@@ -86,9 +88,23 @@ class HomemadeDevice(DeviceAdapter):
             How often each bit string was seen, classical bit 0 rightmost; the shots in all.
         """
 
+    def gate(
+        self,
+        name: str,
+        qubits: tuple[int, ...],
+        error: float,
+        duration_s: float,
+        measured_at: datetime,
+    ) -> Iterator[Reading]:
+        """What `readings` says of one gate in one place; ``error`` is 1 - average fidelity."""
+        yield Reading(Quantity.GATE_ERROR, qubits, error, measured_at, name)
+        yield Reading(Quantity.GATE_DURATION_S, qubits, duration_s, measured_at, name)
+
     # --- the contract -----------------------------------------------------------------------
 
     def capabilities(self) -> Capabilities:
+        """Makes its own gates known to the compiler of this process."""
+        teach(self.gate_definitions, self.name)
         return Capabilities(
             num_qubits=self.num_qubits,
             basis_gates=(*self._snapshot().gates, "measure", "delay"),

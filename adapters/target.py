@@ -21,6 +21,7 @@ from qiskit.circuit import (
 from qiskit.circuit.library.standard_gates import get_standard_gate_name_mapping
 from qiskit.transpiler import InstructionProperties, QubitProperties, Target
 
+from adapters.own_gates import own_gate
 from qcpaas.calibration import Quantity
 from qcpaas.errors import CalibrationError
 from store.layout import NO_GATES
@@ -214,8 +215,8 @@ def readout_error(snapshot: Snapshot, qubit: int) -> tuple[float, float] | None:
 
 
 def operation_named(name: str, num_qubits: int) -> Instruction:
-    """The standard operation of that name with free parameters, or an opaque gate."""
-    return _standard().get(name) or Gate(name, num_qubits, [])
+    """The operation of that name, standard or taught, with free parameters; or an opaque gate."""
+    return _standard().get(name) or own_gate(name, num_qubits) or Gate(name, num_qubits, [])
 
 
 @functools.cache

@@ -43,9 +43,11 @@ from adapters.open_hardware.messages import (
 )
 from adapters.open_hardware.packing import Packer, unpacked_result
 from adapters.open_hardware.vendor import OpenHardwareSettings
+from adapters.own_gates import teach
 from qcpaas.errors import (
     AdapterError,
     DeviceUnavailable,
+    InputError,
     MalformedReply,
     ResultPending,
     UnknownDeviceJob,
@@ -81,7 +83,12 @@ class OpenHardwareAdapter(DeviceAdapter):
         self._known: tuple[Capabilities, Packer] | None = None
 
     def capabilities(self) -> Capabilities:
-        """Raises `DeviceUnavailable` where it cannot be asked now."""
+        """Makes the device's own gates known to the compiler of this process.
+
+        Raises:
+            DeviceUnavailable: It cannot be asked now.
+            MalformedReply: Its gates cannot be understood.
+        """
         told = self._value(self._connection.get("/device", Description))
         if told.api.partition(".")[0] != API_VERSION.partition(".")[0]:
             raise AdapterError(
@@ -90,6 +97,10 @@ class OpenHardwareAdapter(DeviceAdapter):
             )
         capabilities = describing.capabilities_of(told)
         if self._known is None or self._known[0] != capabilities:
+            try:
+                teach(told.gate_definitions, self.name)
+            except InputError as error:
+                raise self._connection.malformed(MalformedReply(str(error))) from None
             self._known = (capabilities, Packer(self._form(told), _names(told)))
         return capabilities
 

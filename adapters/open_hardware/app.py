@@ -39,7 +39,6 @@ from adapters.open_hardware.problems import problem_of, unsupported_problem
 from adapters.open_hardware.tokens import Tokens
 from adapters.open_hardware.waiters import Waiters
 from qcpaas.errors import DeviceUnavailable, QCPaaSError
-from store.snapshot import Snapshot
 
 MAX_BODY_BYTES = 64 * 2**20
 MAX_WAIT_S = 30.0
@@ -122,11 +121,7 @@ def make_app(
 @routes.get("/device", response_model=Description, responses=_some(401, 503))
 def describe(visit: Here) -> Response:
     """What the device is, and what it can be asked for."""
-    return _reply(
-        describing.described(
-            visit.desk.adapter.name, visit.desk.capabilities(), _shapes(visit.desk)
-        )
-    )
+    return _reply(visit.desk.description())
 
 
 @routes.get("/availability", response_model=Status, responses=_some(401))
@@ -228,13 +223,6 @@ def close_session(session_id: str, visit: Here) -> Response:
     """Give a session back; nothing happens to one that has ended."""
     found = visit.desk.close_session(session_id, visit.owner)
     return _reply(Closed(session_id=session_id)) if found is None else _unsupported(found)
-
-
-def _shapes(desk: Desk) -> dict[str, int]:
-    found = desk.adapter.calibration()
-    if not isinstance(found, Snapshot):
-        return {}
-    return {name: len(places[0]) for name, places in found.gates.items()}
 
 
 def _job(kept: KeptJob) -> Job:

@@ -149,6 +149,11 @@ def shapes(circuit: QuantumCircuit) -> dict[str, tuple[int, int]]:
     }
 
 
+def standard_names() -> Collection[str]:
+    """Of gates and instructions that Qiskit knows."""
+    return {*_standard(), "measure", "delay", "reset", "barrier"}
+
+
 # --- writing ------------------------------------------------------------------------------------
 
 

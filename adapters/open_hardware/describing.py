@@ -6,10 +6,9 @@ import math
 from datetime import datetime
 
 from qiskit import qpy
-from qiskit.circuit.library.standard_gates import get_standard_gate_name_mapping
 
 from adapters.contract import Availability, Capabilities, DeviceSession, Window
-from adapters.open_hardware.circuits import definitions
+from adapters.open_hardware.circuits import definitions, standard_names
 from adapters.open_hardware.messages import (
     API_VERSION,
     Calibration,
@@ -48,6 +47,7 @@ def described(name: str, capabilities: Capabilities, shapes: dict[str, int]) -> 
         max_shots=capabilities.max_shots,
         max_circuits=capabilities.max_circuits,
         max_points=capabilities.max_points,
+        equal_shots=capabilities.equal_shots,
         concurrent_jobs=capabilities.concurrent_jobs,
         rep_delay_s=capabilities.rep_delay_s,
         simulator=capabilities.simulator,
@@ -68,6 +68,7 @@ def capabilities_of(told: Description) -> Capabilities:
         max_shots=told.max_shots,
         max_circuits=told.max_circuits,
         max_points=told.max_points,
+        equal_shots=told.equal_shots,
         simulator=told.simulator,
         exact=told.exact,
         noise_models=told.noise_models,
@@ -84,11 +85,10 @@ def capabilities_of(told: Description) -> Capabilities:
 
 
 def _own_gates(capabilities: Capabilities, shapes: dict[str, int]) -> tuple[GateShape, ...]:
-    standard = get_standard_gate_name_mapping()
     defined = definitions(capabilities.gate_definitions)
     found = []
     for name in capabilities.basis_gates:
-        if name in standard:
+        if name in standard_names():
             continue
         if name in defined:
             body = defined[name]

@@ -29,9 +29,10 @@ from adapters.contract import (
     Submission,
     Unsupported,
 )
+from adapters.open_hardware.describing import described
 from adapters.open_hardware.intake import Intake, told_registers
 from adapters.open_hardware.job_file import ENDED, JobFile, KeptJob, KeptSession
-from adapters.open_hardware.messages import SentJob
+from adapters.open_hardware.messages import Description, SentJob
 from adapters.open_hardware.packing import packed_result
 from adapters.waiting import pauses
 from qcpaas.errors import (
@@ -43,6 +44,7 @@ from qcpaas.errors import (
     SessionClosed,
     UnknownDeviceJob,
 )
+from store.snapshot import Snapshot
 
 MAX_WAITING = 10_000
 _MAX_PLACES = 64
@@ -76,6 +78,7 @@ class Desk:
         self._queue: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._ending = threading.Event()
         self._told: tuple[float, Capabilities] | None = None
+        self._described: tuple[Capabilities, Description] | None = None
 
     def start(self) -> None:
         """Go on with the jobs that were accepted before, and take new ones.
@@ -98,6 +101,16 @@ class Desk:
         if self._told is None or now - self._told[0] > _KNOWN_FOR_S:
             self._told = (now, self.adapter.capabilities())
         return self._told[1]
+
+    def description(self) -> Description:
+        """What the device says of itself."""
+        capabilities = self.capabilities()
+        if self._described is None or self._described[0] is not capabilities:
+            found = self.adapter.calibration()
+            gates = found.gates if isinstance(found, Snapshot) else {}
+            widths = {name: len(places[0]) for name, places in gates.items()}
+            self._described = (capabilities, described(self.adapter.name, capabilities, widths))
+        return self._described[1]
 
     # --- jobs -------------------------------------------------------------------------------
 

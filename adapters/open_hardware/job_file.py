@@ -210,7 +210,10 @@ class JobFile:
 
     def session(self, session_id: str) -> KeptSession | None:
         rows = self._rows("select * from session where session_id = ?", session_id)
-        return KeptSession(*rows[0][:4], closed=bool(rows[0][4])) if rows else None
+        if not rows:
+            return None
+        session_id, owner, expires_at, max_idle_s, closed = rows[0]
+        return KeptSession(session_id, owner, expires_at, max_idle_s, bool(closed))
 
     def _job(self, where: str, *values: object) -> KeptJob | None:
         rows = self._rows(f"select {_COLUMNS} from job where {where}", *values)  # noqa: S608
