@@ -91,7 +91,7 @@ class JobRun:
                 lease_duration=SLOT_LEASE_S,
                 raise_on_lease_renewal_failure=False,
             ),
-            self.ownership.device(name, slots, self.progress.say),
+            self.ownership.device(self.device.name, slots, self.progress.say),
         ):
             yield
 
