@@ -1,1 +1,3 @@
 from conformance.suite import *  # noqa: F403
+
+LABELS = ("qvm", "qcs")

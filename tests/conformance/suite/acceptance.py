@@ -50,11 +50,14 @@ class TestAcceptance:
         server.set(status=0)
         assert server.new_jobs() == []
 
-    def test_a_service_that_fails_leaves_the_acceptance_unknown(self, device, server):
+    def test_a_service_that_fails_does_not_say_that_it_took_nothing(self, device, server):
         experiment = device.bound(circuits.coin())
         server.set(status=500)
-        with pytest.raises(AcceptanceUnknown):
+        # Unavailable is whoever failed on the way to the submission, which was then not sent.
+        with pytest.raises((AcceptanceUnknown, DeviceUnavailable)):
             device.submit(experiment)
+        server.set(status=0)
+        assert server.new_jobs() == []
 
 
 class TestLedger:

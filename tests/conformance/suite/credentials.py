@@ -42,7 +42,7 @@ class TestCredentials:
         for text in (*texts, caplog.text, *capfd.readouterr()):
             assert not any(secret in text for secret in hidden), text[:2000]
 
-    def test_credentials_that_are_refused_later_are_told_as_such(self, device, server, job):
+    def test_credentials_that_are_refused_later_are_told_as_such(self, device, job, server):
         if device.subject.wrong_credentials is None:
             pytest.skip("everybody is let in")
         handle, experiment = job
