@@ -12,8 +12,8 @@ from qiskit.circuit import ControlFlowOp
 
 from adapters.batches import join, split
 from adapters.contract import Capabilities, DeviceAdapter, DeviceSession, Submission
-from qcpaas.errors import CircuitError, ShotsError, SubmissionRefused
-from qcpaas.execution import Counts, ExecutionBackend, Experiment, Outcome, Plan
+from qcpaas.errors import CircuitError, OptionError, ShotsError, SubmissionRefused
+from qcpaas.execution import ExecutionBackend, Experiment, Outcome, Plan
 
 
 class DeviceBackend(ExecutionBackend):
@@ -44,7 +44,7 @@ class DeviceBackend(ExecutionBackend):
         columns = tuple(tuple(range(e.parameter_values.shape[1])) for e in experiments)
         return Plan(tuple(experiments), (), columns)
 
-    def execute(self, experiments: Sequence[Experiment]) -> tuple[Counts, ...]:
+    def execute(self, experiments: Sequence[Experiment]) -> tuple[Outcome, ...]:
         """Check everything, then run it: as one device job, or in as many as its limits ask for.
 
         Raises:
@@ -57,10 +57,11 @@ class DeviceBackend(ExecutionBackend):
         answers = [self._run([piece.of(experiments) for piece in placed]) for placed in pieces]
         return join(pieces, answers)
 
-    def _run(self, experiments: Sequence[Experiment]) -> tuple[Counts, ...]:
+    def _run(self, experiments: Sequence[Experiment]) -> tuple[Outcome, ...]:
         submission = self.submission(experiments, self._seed_source())
         handle = self.adapter.submit(submission, token=secrets.token_hex(16))
-        return self.adapter.result(handle).counts
+        result = self.adapter.result(handle)
+        return result.counts or result.values
 
     def check(self, experiments: Sequence[Experiment]) -> None:
         """Refuse what the device cannot run; errors as in `execute`."""
@@ -83,7 +84,7 @@ def check_experiments(
     for experiment in experiments:
         check_shots(experiment, device, capabilities)
         check_width(experiment.circuit, device, capabilities)
-        _check_measured(experiment.circuit)
+        _check_asked(experiment, device, capabilities)
         check_points(experiment)
 
 
@@ -128,8 +129,15 @@ def check_points(experiment: Experiment) -> None:
         raise CircuitError(f"circuit {circuit.name} has parameter values that are not finite.")
 
 
-def _check_measured(circuit: QuantumCircuit) -> None:
-    if not measures(circuit):
+def _check_asked(experiment: Experiment, device: str, capabilities: Capabilities) -> None:
+    circuit = experiment.circuit
+    if experiment.observables is not None:
+        if not capabilities.estimates:
+            raise OptionError(
+                f"{device} has no estimator of its own. Leave DeviceEstimator out: expectation "
+                "values then come from counts."
+            )
+    elif not measures(circuit):
         raise CircuitError(
             f"circuit {circuit.name} has no measurement, and counts are asked. "
             "Add measure_all(), or ask for expectation values."

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from adapters.contract import Capabilities
-from qcpaas.execution import Counts, Experiment
+from qcpaas.execution import Counts, ExpectationValues, Experiment, Level, Outcome
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,10 @@ class Piece:
 
 def split(experiments: Sequence[Experiment], capabilities: Capabilities) -> list[tuple[Piece, ...]]:
     """The pieces of each submission; experiments and their points keep their order within it."""
-    if not capabilities.equal_shots:
-        return list(_filled(experiments, range(len(experiments)), capabilities))
-    alike: dict[int | None, list[int]] = {}
+    alike: dict[tuple[Level, int | None], list[int]] = {}
     for index, experiment in enumerate(experiments):
-        alike.setdefault(experiment.shots, []).append(index)
+        shots = experiment.shots if capabilities.equal_shots else None
+        alike.setdefault((experiment.level, shots), []).append(index)
     return [
         pieces
         for indices in alike.values()
@@ -39,11 +40,11 @@ def split(experiments: Sequence[Experiment], capabilities: Capabilities) -> list
 
 
 def join(
-    pieces: Sequence[Sequence[Piece]], counts: Sequence[Sequence[Counts]]
-) -> tuple[Counts, ...]:
-    """One `Counts` an experiment from those of each submission's pieces."""
-    found: dict[int, list[tuple[int, Counts]]] = {}
-    for placed, answers in zip(pieces, counts, strict=True):
+    pieces: Sequence[Sequence[Piece]], outcomes: Sequence[Sequence[Outcome]]
+) -> tuple[Outcome, ...]:
+    """One outcome an experiment from those of each submission's pieces."""
+    found: dict[int, list[tuple[int, Outcome]]] = {}
+    for placed, answers in zip(pieces, outcomes, strict=True):
         for piece, answer in zip(placed, answers, strict=True):
             found.setdefault(piece.experiment, []).append((piece.start, answer))
     return tuple(_whole([part for _, part in sorted(found[n], key=_start)]) for n in sorted(found))
@@ -69,13 +70,18 @@ def _filled(
         yield tuple(held)
 
 
-def _start(placed: tuple[int, Counts]) -> int:
+def _start(placed: tuple[int, Outcome]) -> int:
     return placed[0]
 
 
-def _whole(parts: Sequence[Counts]) -> Counts:
+def _whole(parts: Sequence[Outcome]) -> Outcome:
+    first = parts[0]
     if len(parts) == 1:
-        return parts[0]
-    points = tuple(point for part in parts for point in part.points)
+        return first
     diagnostics = tuple(each for part in parts for each in part.diagnostics)
-    return replace(parts[0], points=points, diagnostics=diagnostics)
+    if isinstance(first, Counts):
+        points = tuple(p for part in parts if isinstance(part, Counts) for p in part.points)
+        return replace(first, points=points, diagnostics=diagnostics)
+    rows = [(part.values, part.variances) for part in parts if not isinstance(part, Counts)]
+    values, variances = (np.concatenate(column) for column in zip(*rows, strict=True))
+    return ExpectationValues(values, variances, diagnostics=diagnostics)

@@ -38,7 +38,7 @@ CIRCUIT = ansatz()
 WATCHED = {
     "content key": (tasks.execute, "content_of"),
     "encode request": (tasks.execute, "encode_request"),
-    "encode answer": (tasks.submissions, "encode_answer"),
+    "encode answer": (tasks.submissions, "encode_outcomes"),
     "encode outcomes": (tasks.execute, "encode_outcomes"),
     "intent": (Ledger, "intend"),
     "acceptance": (Ledger, "accepted"),

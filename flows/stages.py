@@ -17,13 +17,12 @@ from prefect.context import TaskRunContext
 
 from flows.job_run import JobRun
 from qcpaas.errors import QCPaaSError
-from qcpaas.execution import Counts, Outcome, Plan
+from qcpaas.execution import Outcome, Plan
 from qcpaas.schemas import CircuitJob, Estimate
 from tasks.batch import Batch, read_batch
 from tasks.bind import Placed, bind_experiments, calibration_uses
 from tasks.calls import Call
 from tasks.estimate import estimate_plan
-from tasks.execute import only_counts
 from tasks.mitigate import mitigate_outcomes
 from tasks.plan import plan_batch
 from tasks.transpile import Portfolios, transpile_experiments
@@ -68,10 +67,10 @@ def read_circuits(run: JobRun) -> Batch:
 
 @dataclass(frozen=True, eq=False)
 class Executed:
-    """What was submitted in the end, and what was measured."""
+    """What was submitted in the end, and what came back."""
 
     plan: Plan
-    counts: tuple[Counts, ...]
+    outcomes: tuple[Outcome, ...]
     call_index: int
 
 
@@ -124,8 +123,8 @@ def execute(
         if again is not None:
             placed, planned = bound_again(run, batch, placed, again)
             executed = performed(run, run.backend.recorded_plan(again) or planned, again)
-            run.backend.finish(again, executed.counts)
-        run.backend.finish(call, executed.counts)
+            run.backend.finish(again, executed.outcomes)
+        run.backend.finish(call, executed.outcomes)
         run.patiently(run.backend.ledger.flush)  # before the stage is finished
         return executed
 
@@ -134,7 +133,7 @@ def execute(
 def mitigate(run: JobRun, batch: Batch, executed: Executed) -> tuple[Outcome, ...]:
     with entered(run, "mitigate"):
         innermost = run.backend.innermost(executed.call_index)
-        outcomes = mitigate_outcomes(batch, executed.plan, executed.counts, innermost)
+        outcomes = mitigate_outcomes(batch, executed.plan, executed.outcomes, innermost)
         if innermost is not run.backend:
             run.backend.learn(executed.plan.experiments, outcomes)
         return outcomes
@@ -161,14 +160,14 @@ def bound_again(
 
 
 def performed(run: JobRun, planned: Plan, call: Call) -> Executed:
-    """A call's counts: from the ledger, where an earlier process was answered."""
+    """A call's outcomes: from the ledger, where an earlier process was answered."""
     run.journal.placed(calibration_uses(planned.experiments, run.device))
     if call.outcomes is not None:
-        return Executed(planned, only_counts(call.outcomes), call.index)
+        return Executed(planned, call.outcomes, call.index)
     run.backend.check(planned.experiments)
     keys = run.journal.keys(planned.experiments)
-    counts = run.backend.perform(call, planned, planned.experiments, keys)
-    return Executed(planned, counts, call.index)
+    outcomes = run.backend.perform(call, planned, planned.experiments, keys)
+    return Executed(planned, outcomes, call.index)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pydantic import SerializeAsAny, ValidationError
 from qiskit import QuantumCircuit
 
+from pipeline.device_estimator import DeviceEstimator
 from pipeline.measurement import MeasurementBasis
 from qcpaas.errors import OptionError, nearest
 from qcpaas.execution import (
@@ -79,7 +80,10 @@ def build_stack(
     """
     layers = [_layer(spec, level) for spec in specs]
     _check_order([option for option, _ in layers])
-    layers.append((MeasurementBasis, MeasurementBasis.Settings()))
+    if any(option is DeviceEstimator for option, _ in layers):
+        _check_estimator([option for option, _ in layers])
+    else:
+        layers.append((MeasurementBasis, MeasurementBasis.Settings()))
     stack = device
     for option, settings in sorted(layers, key=lambda layer: layer[0].rank, reverse=True):
         stack = option(stack, settings)
@@ -213,6 +217,16 @@ def _layer(spec: OptionSpec, level: Level) -> tuple[OptionClass, OptionSettings]
         )
         known_settings = ", ".join(option.Settings.model_fields) or "none"
         raise OptionError(f"option {spec.name}: {wrong}. Its settings: {known_settings}.") from None
+
+
+def _check_estimator(options: Sequence[OptionClass]) -> None:
+    """Refuse options inside the device's estimator: there are no counts for them to correct."""
+    inside = [o.option_name() for o in options if o.rank > DeviceEstimator.rank]
+    if inside:
+        raise OptionError(
+            f"option {', '.join(inside)} corrects counts, and DeviceEstimator lets the device "
+            "answer expectation values. Leave one of them out."
+        )
 
 
 def _check_order(options: Sequence[OptionClass]) -> None:

@@ -212,8 +212,8 @@ class ExecutionBackend(ABC):
         """Turn the caller's experiments into the ones to submit; sends nothing."""
 
     @abstractmethod
-    def execute(self, experiments: Sequence[Experiment]) -> tuple[Counts, ...]:
-        """Run all experiments in one submission.
+    def execute(self, experiments: Sequence[Experiment]) -> tuple[Outcome, ...]:
+        """Run all experiments in one submission: counts, or values of those that ask for them.
 
         Raises:
             AdapterError: The device refused them, failed, or cannot be reached.
@@ -283,7 +283,7 @@ class EnrichedExecutionBackend(ExecutionBackend):
         inner = self.inner.plan(expanded)
         return replace(inner, contexts=(context, *inner.contexts))
 
-    def execute(self, experiments: Sequence[Experiment]) -> tuple[Counts, ...]:
+    def execute(self, experiments: Sequence[Experiment]) -> tuple[Outcome, ...]:
         return self.inner.execute(experiments)
 
     def combine(self, plan: Plan, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:

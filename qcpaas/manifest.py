@@ -44,6 +44,10 @@ class ExecutionRecord(Wire):
         parameter_values: For each circuit one row a parameter point.
         shots: For each circuit; ``None`` where exact probabilities were asked.
         counts: For each circuit and point, bit string (clbit 0 rightmost) to count or probability.
+        observables: For each circuit, the Pauli strings and coefficients of each observable that
+            the device itself was asked for; empty where it counted.
+        estimates: For each circuit, point and observable the device's value and its standard
+            error, in place of counts.
         calibration: Index into the manifest's ``calibrations``.
         index: Of the call that it served; a large call has several ``part``s.
         attempt: Counts what was sent for this part before and came to nothing.
@@ -62,6 +66,8 @@ class ExecutionRecord(Wire):
     parameter_values: tuple[tuple[tuple[float, ...], ...], ...] = ()
     shots: tuple[int | None, ...]
     counts: tuple[tuple[dict[str, float], ...], ...]
+    observables: tuple[tuple[tuple[tuple[str, float], ...], ...], ...] = ()
+    estimates: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = ()
     calibration: int | None = None
     device_job_id: str
     seed: int

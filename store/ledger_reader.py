@@ -6,8 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection, Row, func, select
 
+from qcpaas.execution import Counts, ExpectationValues
 from qcpaas.manifest import CalibrationUse, ExecutionRecord
 from store.database import Store
 from store.ledger_rows import (
@@ -22,7 +24,7 @@ from store.ledger_rows import (
     recorded,
     submissions_of,
 )
-from store.records import decode_answer, decode_request
+from store.records import decode_outcomes, decode_request
 
 Placement = tuple[str, tuple[int, ...]]
 
@@ -123,12 +125,18 @@ def _placements(text: str) -> list[Placement]:
     return [(use["snapshot_id"], tuple(use["physical_qubits"])) for use in json.loads(text)]
 
 
+def _estimated(outcome: ExpectationValues) -> tuple[tuple[tuple[float, float], ...], ...]:
+    pairs = np.stack([outcome.values, np.sqrt(outcome.variances)], axis=-1)
+    return tuple(tuple((value, error) for value, error in point) for point in pairs.tolist())
+
+
 def _execution(row: Row[Any], plans: dict[str, list[int | None]]) -> ExecutionRecord:
     request = decode_request(row.request)
     calibration = request.calibration
     if row.plan_key and calibration is not None:
         places = plans.get(row.plan_key, [])
         calibration = places[calibration] if calibration < len(places) else None
+    outcomes = decode_outcomes(row.answer)
     # Unvalidated: every value is the platform's own, and a manifest may hold thousands.
     return ExecutionRecord.model_construct(
         index=row.call,
@@ -141,8 +149,13 @@ def _execution(row: Row[Any], plans: dict[str, list[int | None]]) -> ExecutionRe
         parameter_values=tuple(tuple(map(tuple, values.tolist())) for values in request.values),
         shots=request.shots,
         counts=tuple(
-            tuple(point.to_dict() for point in counts.points)
-            for counts in decode_answer(row.answer)
+            tuple(point.to_dict() for point in outcome.points)
+            for outcome in outcomes
+            if isinstance(outcome, Counts)
+        ),
+        observables=request.observables,
+        estimates=tuple(
+            _estimated(outcome) for outcome in outcomes if isinstance(outcome, ExpectationValues)
         ),
         calibration=calibration,
         device_job_id=row.device_job_id or "",

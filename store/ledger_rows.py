@@ -93,7 +93,7 @@ class RecordedSubmission(Intent):
     """A submission that the ledger knows.
 
     Attributes:
-        answer: What `store.records.encode_answer` wrote.
+        answer: What `store.records.encode_outcomes` wrote.
         seconds: From sending to the answer.
         note: Why it failed or was cancelled.
     """

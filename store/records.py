@@ -26,6 +26,7 @@ _PLAIN, _DEFLATED = b"\x01", b"\x02"
 _JSON = json.JSONEncoder(separators=(",", ":"))
 
 Floats = NDArray[np.float64]
+Observables = tuple[tuple[tuple[str, float], ...], ...]  # one circuit's: terms of each
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +39,15 @@ class Request:
         shots: Of each circuit; ``None`` for exact probabilities.
         calibration: Place in the list of placements of the call's plan; where the call has no
             plan, in the manifest's list of calibrations.
+        observables: Of each circuit as Pauli strings and coefficients; empty where counts were
+            asked.
     """
 
     keys: tuple[str, ...]
     values: tuple[Floats, ...]
     shots: tuple[int | None, ...]
     calibration: int | None
+    observables: tuple[Observables, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +71,12 @@ def encode_request(
     values: Sequence[ArrayLike],
     shots: Sequence[int | None],
     calibration: int | None = None,
+    observables: Sequence[Observables] = (),
 ) -> bytes:
     writer = _Writer()
     shapes = [writer.floats(array) for array in values]
-    return writer.record([list(keys), shapes, list(shots), calibration])
+    asked = [observables] if observables else []
+    return writer.record([list(keys), shapes, list(shots), calibration, *asked])
 
 
 def decode_request(record: bytes) -> Request:
@@ -79,9 +85,14 @@ def decode_request(record: bytes) -> Request:
     Raises:
         PlatformError: It is no such record.
     """
-    (keys, shapes, shots, calibration), reader = _opened(record, 4)
+    (keys, shapes, shots, calibration, *asked), reader = _opened(record, 4, 5)
     values = tuple(reader.floats(shape) for shape in shapes)
-    return Request(tuple(keys), values, tuple(shots), calibration)
+    observables = tuple(map(_observables, asked[0])) if asked else ()
+    return Request(tuple(keys), values, tuple(shots), calibration, observables)
+
+
+def _observables(told: list[list[list[Any]]]) -> Observables:
+    return tuple(tuple((pauli, weight) for pauli, weight in terms) for terms in told)
 
 
 def encode_asked(
@@ -127,20 +138,6 @@ def decode_outcomes(record: bytes) -> tuple[Outcome, ...]:
     return tuple(
         _get_counts(reader, head) if head[0] == "c" else _get_values(reader, head) for head in heads
     )
-
-
-def encode_answer(counts: Sequence[Counts]) -> bytes:
-    return encode_outcomes(counts)
-
-
-def decode_answer(record: bytes) -> tuple[Counts, ...]:
-    """Read what `encode_answer` wrote.
-
-    Raises:
-        PlatformError: It is no such record.
-    """
-    heads, reader = _opened(record)
-    return tuple(_get_counts(reader, head) for head in heads)
 
 
 def _put_counts(writer: _Writer, counts: Counts) -> list[Any]:
@@ -279,7 +276,7 @@ class _Reader:
         return found.reshape(rows, width)
 
 
-def _opened(record: bytes, fields: int | None = None) -> tuple[list[Any], _Reader]:
+def _opened(record: bytes, *fields: int) -> tuple[list[Any], _Reader]:
     try:
         kind = record[:1]
         if kind not in {_PLAIN, _DEFLATED}:
@@ -289,8 +286,8 @@ def _opened(record: bytes, fields: int | None = None) -> tuple[list[Any], _Reade
         wide, narrow, header = json.loads(body[4 : 4 + size])
         if len(body) != 4 + size + wide + narrow:
             raise ValueError(f"it has {len(body)} bytes, not {4 + size + wide + narrow}")
-        if fields is not None and len(header) != fields:
-            raise ValueError(f"it has {len(header)} fields, not {fields}")
+        if fields and len(header) not in fields:
+            raise ValueError(f"it has {len(header)} fields, not {fields[0]}")
     except (ValueError, TypeError, zlib.error) as error:
         raise PlatformError(
             f"a record of the ledger cannot be read: {error}. It was damaged, or written by "

@@ -16,10 +16,10 @@ from adapters.backend import DeviceBackend
 from adapters.batches import join, split
 from pipeline.echo import EchoCheck
 from qcpaas.errors import OptionError, PlatformUnavailable
-from qcpaas.execution import Binding, Counts, ExecutionBackend, Experiment, Outcome, Plan
+from qcpaas.execution import Binding, ExecutionBackend, Experiment, Outcome, Plan
 from qcpaas.schemas import ExecutionSettings
 from store.ledger import Ledger, NewCall, RecordedSubmission
-from store.records import encode_outcomes, encode_request
+from store.records import Observables, encode_outcomes, encode_request
 from tasks.bind import calibration_uses
 from tasks.calls import Call, Calls, Request
 from tasks.device import Device
@@ -70,7 +70,7 @@ class JournalledDevice(DeviceBackend):
         )
         self._placements: dict[str, dict[Placement, int]] = {}
 
-    def execute(self, experiments: Sequence[Experiment]) -> tuple[Counts, ...]:
+    def execute(self, experiments: Sequence[Experiment]) -> tuple[Outcome, ...]:
         """Check everything, run it, wait for it, record it.
 
         Raises:
@@ -82,11 +82,11 @@ class JournalledDevice(DeviceBackend):
         keys = self.journal.keys(experiments)
         call = self.calls.next(Request(experiments, keys, "as planned"))
         if call.outcomes is not None:
-            return only_counts(call.outcomes)
+            return call.outcomes
         self.check(experiments)
-        counts = self.perform(call, Plan(tuple(experiments)), experiments, keys)
-        self.finish(call, counts)
-        return counts
+        outcomes = self.perform(call, Plan(tuple(experiments)), experiments, keys)
+        self.finish(call, outcomes)
+        return outcomes
 
     def perform(
         self,
@@ -95,8 +95,8 @@ class JournalledDevice(DeviceBackend):
         experiments: Sequence[Experiment],
         keys: Sequence[str],
         plan_key: str = "",
-    ) -> tuple[Counts, ...]:
-        """The raw counts of a call: of what is left of it, where it was begun before.
+    ) -> tuple[Outcome, ...]:
+        """The raw outcomes of a call: of what is left of it, where it was begun before.
 
         Args:
             plan: Kept, so that the call can be finished after an interruption.
@@ -122,7 +122,7 @@ class JournalledDevice(DeviceBackend):
         self.patience.through(self.journal.keep_circuits)
         call.begun, call.plan = True, plan
         answers = self._send_all(parts, before)
-        return join(pieces, [answer.counts for answer in answers])
+        return join(pieces, [answer.outcomes for answer in answers])
 
     def finish(self, call: Call, outcomes: Sequence[Outcome]) -> None:
         """Keep a call's answer; an interrupted run is given it again."""
@@ -203,6 +203,7 @@ class JournalledDevice(DeviceBackend):
     ) -> Part:
         values = [experiment.parameter_values for experiment in experiments]
         shots = [experiment.shots for experiment in experiments]
+        observables = [asked for asked in map(_told, experiments) if asked]
         calibration = self._calibration(plan_key, experiments[0].binding)
         new = None
         if number == 0 and not call.begun:
@@ -211,9 +212,9 @@ class JournalledDevice(DeviceBackend):
             index=call.index,
             number=number,
             experiments=tuple(experiments),
-            content=content_of(keys, values, shots),
+            content=content_of(keys, values, shots, observables),
             seed=call.seed(self.settings.seed, number),
-            request=encode_request(keys, values, shots, calibration),
+            request=encode_request(keys, values, shots, calibration, observables),
             call=new,
         )
 
@@ -245,18 +246,24 @@ class JournalledDevice(DeviceBackend):
 
 
 def content_of(
-    keys: Sequence[str], values: Sequence[NDArray[np.float64]], shots: Sequence[int | None]
+    keys: Sequence[str],
+    values: Sequence[NDArray[np.float64]],
+    shots: Sequence[int | None],
+    observables: Sequence[Observables] = (),
 ) -> str:
     """Hash of what a submission carries."""
     digest = hashlib.blake2b(digest_size=16)
     for key, rows, count in zip(keys, values, shots, strict=True):
         digest.update(f"{key} {rows.shape} {count}\x1e".encode())
         digest.update(rows.tobytes())
+    if observables:
+        digest.update(repr(observables).encode())
     return digest.hexdigest()
 
 
-def only_counts(outcomes: Sequence[Outcome]) -> tuple[Counts, ...]:
-    """Recorded outcomes that can only be counts."""
-    counts = tuple(outcome for outcome in outcomes if isinstance(outcome, Counts))
-    assert len(counts) == len(outcomes)
-    return counts
+def _told(experiment: Experiment) -> Observables:
+    """The observables that the device itself is asked for."""
+    return tuple(
+        tuple((label, float(weight.real)) for label, weight in observable.to_list())
+        for observable in experiment.observables or ()
+    )

@@ -18,7 +18,7 @@ from pipeline.stack import (
     plan_together,
 )
 from qcpaas.circuits import circuit_key
-from qcpaas.execution import Counts, ExecutionBackend, Experiment, Level, Outcome, Plan
+from qcpaas.execution import ExecutionBackend, Experiment, Level, Outcome, Plan
 from qcpaas.loops import without_loop_variables
 from qcpaas.schemas import OptionSpec
 from tasks.batch import check_experiment
@@ -129,7 +129,7 @@ class Session(ExecutionBackend):
     def plan(self, experiments: Sequence[Experiment]) -> Plan:
         return self.prepare(experiments).plan.at(experiments)
 
-    def execute(self, experiments: Sequence[Experiment]) -> tuple[Counts, ...]:
+    def execute(self, experiments: Sequence[Experiment]) -> tuple[Outcome, ...]:
         return self.device.execute(experiments)
 
     def combine(self, plan: Plan, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:

@@ -23,10 +23,10 @@ from qcpaas.errors import (
     SubmissionRefused,
     UnknownDeviceJob,
 )
-from qcpaas.execution import Counts, Experiment
+from qcpaas.execution import Experiment, Outcome
 from qcpaas.schemas import Recovery
 from store.ledger import Intent, Ledger, NewCall, RecordedSubmission, SubmissionState
-from store.records import decode_answer, encode_answer
+from store.records import decode_outcomes, encode_outcomes
 from tasks.patience import Patience
 from tasks.scope import SessionScope
 
@@ -68,10 +68,10 @@ class Sent:
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """A part's raw counts, and what they cost; nothing where the ledger had them."""
+    """A part's raw outcomes, and what they cost; nothing where the ledger had them."""
 
     part: Part
-    counts: tuple[Counts, ...]
+    outcomes: tuple[Outcome, ...]
     qpu_s: float = 0.0
 
 
@@ -116,7 +116,7 @@ class Submissions:
             )
         if before.state is SubmissionState.DONE:
             assert before.answer is not None
-            return Answered(part, decode_answer(before.answer))
+            return Answered(part, decode_outcomes(before.answer))
         if before.state is SubmissionState.ACCEPTED:
             assert before.device_job_id is not None
             return Sent(part, _intent(before), self._handle(before.token, before.device_job_id))
@@ -142,11 +142,12 @@ class Submissions:
                 raise
             else:
                 seconds = (datetime.now(UTC) - sent.intent.submitted_at).total_seconds()
-                answer = encode_answer(result.counts)
+                outcomes: tuple[Outcome, ...] = result.counts or result.values
+                answer = encode_outcomes(outcomes)
                 self.ledger.answered(
                     sent.intent.token, answer, seconds, result.qpu_s, self.calibration()
                 )
-                return Answered(sent.part, result.counts, result.qpu_s)
+                return Answered(sent.part, outcomes, result.qpu_s)
 
     def _send(self, part: Part, attempt: int) -> Sent:
         session = self.patience.through(self.scope.current)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from qcpaas.execution import Counts, Distribution
-from store.records import encode_answer, encode_request
+from store.records import encode_outcomes, encode_request
 
 revision = "0002"
 down_revision = "0001"
@@ -189,7 +189,7 @@ def convert(connection: sa.Connection, row: Any, backend: str, done: bool) -> No
             "request": encode_request(
                 record["circuits"], values, record["shots"], record["calibration"]
             ),
-            "answer": encode_answer(
+            "answer": encode_outcomes(
                 [
                     counts(points, shots)
                     for points, shots in zip(record["counts"], record["shots"], strict=True)

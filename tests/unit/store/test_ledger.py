@@ -29,7 +29,7 @@ from store.ledger import (
     RecordedCall,
     SubmissionState,
 )
-from store.records import encode_answer, encode_asked, encode_outcomes, encode_request
+from store.records import encode_asked, encode_outcomes, encode_request
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
 JOB = "job-1"
@@ -491,9 +491,9 @@ def test_executions_are_read_for_the_manifest(store: Store, ledger: Ledger) -> N
     ledger.intend(intent(0, attempt=1, request=request), None)
     ledger.failed("token-0-0-0", "lost")
     ledger.accepted("token-0-0-1", "device-1")
-    ledger.answered("token-0-0-1", encode_answer([counts(), counts(0.1)]), 0.3, 0.25)
+    ledger.answered("token-0-0-1", encode_outcomes([counts(), counts(0.1)]), 0.3, 0.25)
     ledger.intend(intent(1, request=encode_request(["a"], values[1:], [9], 1)), call(1, "k", ""))
-    ledger.answered("token-1-0-0", encode_answer([counts()]), 1.0, 0.5)
+    ledger.answered("token-1-0-0", encode_outcomes([counts()]), 1.0, 0.5)
     ledger.flush()
     first, second = LedgerReader(store).executions(JOB, uses)
     assert first == ExecutionRecord(

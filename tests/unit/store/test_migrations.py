@@ -22,7 +22,7 @@ from store.jobs import Jobs
 from store.ledger import Intent, Ledger, LedgerReader, NewCall, SubmissionState
 from store.migrations import upgrade
 from store.payloads import pack
-from store.records import decode_answer
+from store.records import decode_outcomes
 from store.results import Results
 from store.snapshot import Snapshot
 
@@ -146,7 +146,7 @@ def test_a_job_without_a_result_runs_from_its_start_and_loses_nothing(
             assert [each.call for each in before] == [-2, -1]
             assert all(each.state is SubmissionState.DONE for each in before)
             assert before[0].answer is not None
-            assert decode_answer(before[0].answer)[0].points[1].to_dict() == {"01": 1000.0}
+            assert decode_outcomes(before[0].answer)[0].points[1].to_dict() == {"01": 1000.0}
             ledger.intend(
                 Intent(0, 0, 0, "new", "FakeKolkata", None, "content", 1, b"", NOW),
                 NewCall(0, "key", "plan", b""),

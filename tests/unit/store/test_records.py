@@ -15,11 +15,9 @@ from qcpaas.errors import PlatformError
 from qcpaas.execution import Counts, Distribution, ExpectationValues, Outcome
 from qcpaas.manifest import Diagnostic
 from store.records import (
-    decode_answer,
     decode_asked,
     decode_outcomes,
     decode_request,
-    encode_answer,
     encode_asked,
     encode_outcomes,
     encode_request,
@@ -122,7 +120,9 @@ def test_outcomes_survive_bit_for_bit(outcomes: list[Outcome]) -> None:
 @given(st.lists(counts(), max_size=4))
 @settings(deadline=None, max_examples=50)
 def test_answers_survive_bit_for_bit(answer: list[Counts]) -> None:
-    assert list(map(content, decode_answer(encode_answer(answer)))) == list(map(content, answer))
+    assert list(map(content, decode_outcomes(encode_outcomes(answer)))) == list(
+        map(content, answer)
+    )
 
 
 @st.composite
@@ -181,11 +181,11 @@ def test_a_figure_that_is_not_a_number_is_kept() -> None:
 
 
 def test_counts_of_four_qubits_take_few_bytes() -> None:
-    assert len(encode_answer([measured(16)])) < 130
+    assert len(encode_outcomes([measured(16)])) < 130
 
 
 def test_counts_take_no_more_bytes_than_their_largest_needs() -> None:
-    sizes = [len(encode_answer([measured(50, shots)])) for shots in (500, 500_000, 10_000_000)]
+    sizes = [len(encode_outcomes([measured(50, shots)])) for shots in (500, 500_000, 10_000_000)]
     assert sizes[1] - sizes[0] == pytest.approx(50, abs=10)
     assert sizes[2] - sizes[1] == pytest.approx(100, abs=10)
 
@@ -219,7 +219,7 @@ def test_a_damaged_record_is_refused(record: bytes) -> None:
 
 
 def test_a_record_that_ends_too_early_is_refused() -> None:
-    for record in (encode_answer([measured(4)]), encode_answer([measured(4)] * 100)):
+    for record in (encode_outcomes([measured(4)]), encode_outcomes([measured(4)] * 100)):
         with pytest.raises(PlatformError, match="cannot be read"):
             decode_outcomes(record[:-1])
 

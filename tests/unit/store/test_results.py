@@ -29,7 +29,7 @@ from store.database import Store
 from store.jobs import Jobs
 from store.ledger import Intent, Ledger, NewCall
 from store.payloads import pack, unpack
-from store.records import encode_answer, encode_request
+from store.records import encode_outcomes, encode_request
 from store.results import Results
 from store.tables import ExecutedCircuit, table
 
@@ -90,7 +90,7 @@ def execute(store: Store, results: Results, *indexes: int, angle: float = 0.1) -
             ]
             ledger.intend(intent, NewCall(index, "key", "", b""))
             ledger.accepted(record.token, record.device_job_id)
-            ledger.answered(record.token, encode_answer(answer), record.seconds, record.qpu_s)
+            ledger.answered(record.token, encode_outcomes(answer), record.seconds, record.qpu_s)
 
 
 def result(

@@ -16,7 +16,7 @@ from store.curves import Curves
 from store.database import Store, open_store
 from store.jobs import JOB, Jobs
 from store.ledger import Intent, Ledger, LedgerReader, NewCall
-from store.records import encode_answer, encode_request
+from store.records import encode_outcomes, encode_request
 from store.results import Results
 from store.retention import prune
 from store.tables import Row
@@ -45,7 +45,7 @@ def leave(store: Store, job_id: str, ended: timedelta | None, size: int = 1000) 
             Intent(0, 0, 0, token, "qpu", None, "c", 1, request, NOW),
             NewCall(0, "key", "plan", b"a" * size),
         )
-        ledger.answered(token, encode_answer([]), 1.0, 1.0)
+        ledger.answered(token, encode_outcomes([]), 1.0, 1.0)
         ledger.finished(0, b"o" * size)
         ledger.checkpoint(1, b"c" * size)
         ledger.keep_journal("j" * size)

@@ -24,7 +24,7 @@ from store.curves import Curves
 from store.jobs import Jobs
 from store.ledger import Intent, Ledger, NewCall
 from store.payloads import to_text
-from store.records import encode_answer, encode_asked, encode_outcomes, encode_request
+from store.records import encode_asked, encode_outcomes, encode_request
 from tasks.partial import partial_result
 
 JOB_ID = "job-1"
@@ -54,7 +54,7 @@ def ask(ledger, index, values=((0.25, -1.5),)):
 
 def answer(ledger, index, outcome):
     ledger.accepted(f"token-{index}", f"device-job-{index}")
-    ledger.answered(f"token-{index}", encode_answer([COUNTS]), 0.5, 0.1)
+    ledger.answered(f"token-{index}", encode_outcomes([COUNTS]), 0.5, 0.1)
     ledger.finished(index, encode_outcomes([outcome]))
 
 
