@@ -36,13 +36,13 @@ from adapters.ibm.replies import (
 )
 from adapters.ibm.results import read_result
 from adapters.ibm.settings import IbmSettings
+from adapters.limits import check_limits
 from adapters.waiting import await_result
 from qcpaas.errors import (
     AcceptanceUnknown,
     DeviceUnavailable,
     ExecutionFailed,
     SessionClosed,
-    SubmissionRefused,
     UnknownDeviceJob,
 )
 from store.snapshot import Snapshot
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 MAX_POINTS = 2_000  # at 5,000 shots each, they are the most executions that one job takes
 MAX_CIRCUITS = 300
 # IBM states no bound; a job is listed with its tags from its acceptance on.
-TOKEN_LAG_S = 10.0
+TOKEN_LAG_S = 5.0
 CONCURRENT_JOBS = 3  # that an account of the open plan may have pending
 _ENDED = {DeviceJobState.COMPLETED, DeviceJobState.FAILED, DeviceJobState.CANCELLED}
 
@@ -100,7 +100,8 @@ class IbmAdapter(DeviceAdapter):
 
     def calibration(self, at: datetime | None = None) -> Snapshot | Unsupported:
         configuration, backend = self._configuration(), self._connected().backend
-        return self._ask(lambda _: read_calibration(self.name, backend, configuration, at))
+        journal = self._connection.journal
+        return self._ask(lambda _: read_calibration(self.name, backend, configuration, at, journal))
 
     def availability(self) -> Availability:
         try:
@@ -113,8 +114,7 @@ class IbmAdapter(DeviceAdapter):
     # --- jobs -------------------------------------------------------------------------------
 
     def submit(self, submission: Submission, token: str) -> JobHandle:
-        if submission.noise_model is not None:
-            raise SubmissionRefused(f"{self.name} takes no noise model. Choose a simulator.")
+        check_limits(submission, self.name, self.capabilities())
         connected = self._connected()
         run = self._prepared(submission, connected, token)
         journal, errors = self._connection.journal, self._connection.errors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,15 +15,22 @@ from store.snapshot import Provenance, Snapshot
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import IBMBackend
 
+    from adapters.ibm.transport import Journal
+
 METHOD = "backend properties"
 
 
 def read_calibration(
-    device: str, backend: IBMBackend, configuration: Configuration, at: datetime | None
+    device: str,
+    backend: IBMBackend,
+    configuration: Configuration,
+    at: datetime | None,
+    journal: Journal,
 ) -> Snapshot | Unsupported:
     """Ask for the newest properties, or for those in force at a past moment.
 
-    The newest ones become those by which the client itself checks circuits.
+    The newest ones become those by which the client itself checks circuits. They are read as they
+    came: the client takes every date for one of UTC, whatever zone it names.
 
     Raises:
         MalformedReply: They are not what the API promises.
@@ -33,7 +41,7 @@ def read_calibration(
     if properties is None:
         when = "now" if at is None else f"of {at.isoformat()} or before"
         return Unsupported("calibration", f"IBM has no properties of {backend.name} {when}")
-    found = properties.to_dict()
+    found = json.loads(journal.body)
     width, gates = configuration.n_qubits, {*configuration.basis_gates, "reset"}
     if len(found["qubits"]) != width:
         raise MalformedReply(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ssl import SSLCertVerificationError
 from typing import Any, NoReturn
 
 from adapters.credentials import HIDDEN, Credentials
@@ -162,16 +163,29 @@ def _lost(error: BaseException, trouble: Any) -> bool:
 
 
 def _unsent(error: BaseException, trouble: Any) -> bool:
-    """Whether no byte of the request can have reached the server."""
-    from requests.exceptions import ConnectTimeout, ProxyError, SSLError
-    from urllib3.exceptions import NewConnectionError
+    """Whether no byte of the request can have reached the server.
 
+    An error of a proxy alone does not say so: see `adapters.ibm.transport.Deadlines`.
+    """
+    from requests.exceptions import ConnectTimeout
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+    never = (ConnectTimeout, ConnectTimeoutError, NewConnectionError, SSLCertVerificationError)
     met = trouble if isinstance(trouble, Exception) else None
-    found = [*_chain(error), *_chain(met)]
-    reasons = [getattr(argument, "reason", None) for each in found for argument in each.args]
-    return any(isinstance(each, ConnectTimeout | ProxyError | SSLError) for each in found) or any(
-        isinstance(reason, NewConnectionError) for reason in [*found, *reasons]
-    )
+    for each in [*_chain(error), *_chain(met)]:
+        for reason in _reasons(each):
+            if isinstance(reason, never) or "Tunnel connection failed" in str(reason):
+                return True
+    return False
+
+
+def _reasons(error: BaseException) -> Iterator[Any]:
+    """An error and those that are packed into it."""
+    yield error
+    inside = (getattr(error, "reason", None), getattr(error, "original_error", None))
+    for packed in (*error.args, *inside):
+        if isinstance(packed, Exception):
+            yield from _reasons(packed)
 
 
 def _is_parsing(error: Exception) -> bool:

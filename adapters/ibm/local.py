@@ -9,6 +9,7 @@ from typing import Any
 
 from adapters.aer import MAX_QUBITS
 from adapters.contract import (
+    CONTROL_FLOW,
     Capabilities,
     DeviceAdapter,
     DeviceJobState,
@@ -21,10 +22,13 @@ from adapters.fake_backends import NUM_QUBITS, canonical_name, read_snapshot
 from adapters.ibm.circuits import estimator_pub, sampler_pub
 from adapters.ibm.results import read_result
 from adapters.jobs import LocalJobs
+from adapters.limits import check_limits
 from adapters.simulated import SimulatedAdapter
 from qcpaas.errors import ExecutionFailed, SubmissionRefused, UnknownDevice, nearest
+from qcpaas.schemas import DeviceInfo
 from store.snapshot import Snapshot
 
+PREFIX = "local:"  # of an address
 AER = "aer"
 
 
@@ -56,6 +60,8 @@ class LocalIbmAdapter(DeviceAdapter):
             estimates=True,
             keeps_jobs=False,
             token_lag_s=0.0,
+            # Most of the recorded devices had none.
+            control_flow=frozenset() if snapshot else CONTROL_FLOW,
         )
 
     def calibration(self, at: datetime | None = None) -> Snapshot | Unsupported:
@@ -66,8 +72,7 @@ class LocalIbmAdapter(DeviceAdapter):
         return self._snapshot
 
     def submit(self, submission: Submission, token: str) -> JobHandle:
-        if submission.noise_model is not None:
-            raise SubmissionRefused(f"{self.name} takes no noise model. Choose a simulator.")
+        check_limits(submission, self.name, self.capabilities())
         try:
             outcome: DeviceResult | ExecutionFailed = self._run(submission)
         except ExecutionFailed as error:
@@ -112,17 +117,37 @@ class LocalIbmAdapter(DeviceAdapter):
 
 def open_local(name: str, address: str) -> LocalIbmAdapter:
     """Raises `UnknownDevice` where there is no such backend."""
-    if address == AER:
+    local = address.removeprefix(PREFIX)
+    if local == AER:
         return LocalIbmAdapter(name, _aer, None)
-    official = canonical_name(address)
+    official = canonical_name(local)
     if official not in NUM_QUBITS:
-        known = [f"fake_{each.removeprefix('Fake').lower()}" for each in NUM_QUBITS]
+        known = [AER, *map(_fake_name, NUM_QUBITS)]
         raise UnknownDevice(
-            f"the local testing mode has no backend {address!r}. {nearest(address, [AER, *known])}"
+            f"the local testing mode has no backend {local!r}. {nearest(local, known)}"
         )
-    city = official.removeprefix("Fake").lower()
     snapshot = read_snapshot(official).of_device(name)
-    return LocalIbmAdapter(name, lambda: _fake(f"fake_{city}"), snapshot)
+    return LocalIbmAdapter(name, lambda: _fake(_fake_name(official)), snapshot)
+
+
+def list_local() -> list[DeviceInfo]:
+    """Every one, by the address that opens it."""
+    widths = {AER: MAX_QUBITS["statevector"]}
+    widths |= {_fake_name(official): width for official, width in sorted(NUM_QUBITS.items())}
+    return [
+        DeviceInfo(
+            name=f"{PREFIX}{name}",
+            adapter="ibm",
+            num_qubits=width,
+            simulator=True,
+            address=f"{PREFIX}{name}",
+        )
+        for name, width in widths.items()
+    ]
+
+
+def _fake_name(official: str) -> str:
+    return f"fake_{official.removeprefix('Fake').lower()}"
 
 
 def _aer() -> Any:

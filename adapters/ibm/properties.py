@@ -43,7 +43,7 @@ def read_properties(
     """Every value with its own date, in SI units; what is not finite was not measured.
 
     Args:
-        properties: As IBM's API gives them; dates may be text or ``datetime``.
+        properties: As IBM's API gives them.
         gates: Names of the instructions that the device executes; the others are left out.
 
     Raises:
@@ -67,10 +67,10 @@ def sampling_time(dt_ns: float | None) -> float | None:
     return dt_s if dt_s > _SHORTEST_DT_S else None
 
 
-def moment(date: str | datetime) -> datetime:
-    """UTC."""
-    told = date if isinstance(date, datetime) else datetime.fromisoformat(date)
-    return told.astimezone(UTC)
+def moment(date: str) -> datetime:
+    """UTC, also where it does not say so."""
+    told = datetime.fromisoformat(date)
+    return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
 
 
 def _of_qubits(properties: Mapping[str, Any], origin: Provenance) -> Iterator[Reading]:

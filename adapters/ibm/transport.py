@@ -57,26 +57,33 @@ class Deadlines(HTTPAdapter):
             connect=0,
             backoff_factor=0.2,
             status_forcelist=(502, 503, 504),
-            allowed_methods=("GET",),
             raise_on_status=False,
             respect_retry_after_header=False,  # the server would choose how long we wait
         )
         super().__init__(max_retries=retries)
         self._journal = journal
+        # Behind a proxy urllib3 takes a reply that was lost for an error of the proxy, and sends
+        # anything again, whatever methods its retries are allowed for.
+        self._once = HTTPAdapter(max_retries=0)
 
     def send(self, request: PreparedRequest, *args: Any, **settings: Any) -> Response:
         settings["timeout"] = (CONNECT_S, REPLY_S)
         path = (request.path_url or "").partition("?")[0]
         if request.method == "POST" and path.endswith("/jobs"):
             self._journal.submitted = True
+        send = super().send if request.method == "GET" else self._once.send
         try:
-            reply = super().send(request, *args, **settings)
+            reply = send(request, *args, **settings)
             self._journal.body = reply.content
         except RequestException as error:
             self._journal.trouble = error
             raise
         self._journal.trouble = reply if reply.status_code >= 400 else None
         return reply
+
+    def close(self) -> None:
+        super().close()
+        self._once.close()
 
 
 class Identity:

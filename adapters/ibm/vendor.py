@@ -13,7 +13,7 @@ from qcpaas.errors import InputError
 from qcpaas.schemas import DeviceInfo, DeviceRegistration
 from store.snapshot import Snapshot
 
-LOCAL = "local:"
+LOCAL = "local"
 
 
 class IbmVendor(Vendor):
@@ -38,14 +38,14 @@ class IbmVendor(Vendor):
 
         name, address = registration.name, registration.address
         require_client(name)
-        if address.startswith(LOCAL):
+        if address.startswith(f"{LOCAL}:"):
             from adapters.ibm.local import open_local
 
-            return open_local(name, address.removeprefix(LOCAL))
-        if credentials.channel == "local":
+            return open_local(name, address)
+        if credentials.channel == LOCAL:
             raise InputError(
                 f"device {name}: the credentials' channel is local, and {address} is not. Name a "
-                f"device of the local testing mode, such as {LOCAL}fake_torino."
+                f"device of the local testing mode, such as {LOCAL}:fake_torino."
             )
         connection = Connection(name, credentials, settings.instance)
         return IbmAdapter(name, address, connection, settings)
@@ -54,6 +54,10 @@ class IbmVendor(Vendor):
         from adapters.ibm.connection import Connection, require_client
 
         require_client(self.adapter)
+        if credentials.channel == LOCAL:
+            from adapters.ibm.local import list_local
+
+            return list_local()
         return [
             DeviceInfo(
                 name=listed.name,

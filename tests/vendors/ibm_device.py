@@ -9,7 +9,7 @@ import copy
 import functools
 import importlib.util
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 CITIES = {"ibm_fractional": "fractional", "ibm_torino": "torino"}
@@ -69,7 +69,9 @@ def _aged(name, hours):
 
 
 def _later(date, hours):
-    return (datetime.fromisoformat(date) + timedelta(hours=hours)).isoformat()
+    """In UTC, as the API tells it; the recordings are in another zone."""
+    later = datetime.fromisoformat(date) + timedelta(hours=hours)
+    return later.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 @functools.cache

@@ -9,6 +9,8 @@ from vendors import ibm, ibm_device, ibm_tls
 from vendors.process import VendorServer
 from vendors.subjects import Subject
 
+LABELS = ("ibm", "local")
+
 
 def environment(server):
     """Under which the unmodified client reaches the server on IBM's own addresses."""
@@ -36,7 +38,11 @@ def subjects(folder):
                 server=server,
                 served=lambda number: served("ibm_fractional", number),
             ),
-            Subject(name="ibm:local:fake_athens", slack=0.12),
+            Subject(
+                name="ibm:local:fake_athens",
+                slack=0.12,
+                environment={"QISKIT_IBM_CHANNEL": "local"},
+            ),
         ]
 
 
@@ -57,6 +63,7 @@ _QUBIT = {
     "T1": Quantity.T1_S,
     "T2": Quantity.T2_S,
     "frequency": Quantity.FREQUENCY_HZ,
+    "anharmonicity": Quantity.ANHARMONICITY_HZ,
     "readout_length": Quantity.READOUT_DURATION_S,
     "prob_meas1_prep0": Quantity.READOUT_P10,
     "prob_meas0_prep1": Quantity.READOUT_P01,
