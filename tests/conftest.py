@@ -13,7 +13,16 @@ from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A busy machine is no property of the code under test.
+hypothesis.settings.register_profile(
+    "any machine",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("any machine")
 
 Fork = Callable[..., BaseProcess]
 pytest.register_assert_rewrite("conformance.suite")
