@@ -21,7 +21,7 @@ def run(platform, name: str, **inputs):
 
 
 def test_every_example_is_tested_here():
-    tested = {"h2_vqe.py", "own_option.py", "bell.qasm", "demo.py"}
+    tested = {"h2_vqe.py", "own_option.py", "bell.qasm", "demo.py", "other_frameworks.py"}
     assert {path.name for path in EXAMPLES.glob("[a-z]*")} == tested
 
 
@@ -40,6 +40,17 @@ def test_own_option_makes_readout_errors_symmetric(platform):
     flipped = (answer["flipped_0_read_wrong"], answer["flipped_1_read_wrong"])
     # 20,000 shots: the standard error of each share is at most 0.0012.
     assert flipped[0] == pytest.approx(flipped[1], abs=6e-3)
+
+
+def test_circuits_of_other_frameworks_are_answered_in_their_terms(platform):
+    from examples.other_frameworks import main
+
+    sweeps, tasks = main(platform)
+    # The twin of FakeKolkata loses a few percent of a shot's bits.
+    assert sweeps[0].histogram(key="pair")[0] > 900
+    halves = sweeps[1].histogram(key="pair")
+    assert halves[0] + halves[3] > 850
+    assert tasks[1].measurement_counts["11"] > 850
 
 
 def test_bell_circuit_runs_from_the_command_line(tmp_path):
