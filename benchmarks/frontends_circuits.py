@@ -62,7 +62,9 @@ def _size(rng: Rng) -> tuple[int, int]:
     return int(rng.integers(3, 6)), int(rng.integers(12, 25))
 
 
-def _draw(rng: Rng, gates: list[tuple[Any, int, int]], qubits: int) -> tuple[Any, list[int], list]:
+def _draw(
+    rng: Rng, gates: list[tuple[Any, int, int]], qubits: int
+) -> tuple[Any, list[int], list[float]]:
     """A gate of (gate, angles, qubits), the qubits it goes to, its angles."""
     gate, angles, width = gates[rng.integers(len(gates))]
     places = [int(q) for q in rng.permutation(qubits)[:width]]
@@ -157,13 +159,14 @@ def _openqasm3(rng: Rng, symbolic: bool) -> Case:
 
 def standard_matrix(name: str, angles: list[float]) -> Matrix:
     """A gate of OpenQASM's standard library or of QIR, its first qubit the highest bit."""
-    from scipy.linalg import block_diag, expm
+    from scipy.linalg import expm
 
     x, y = np.array([[0, 1], [1, 0]]), np.array([[0, -1j], [1j, 0]])
     z, h = np.diag([1, -1]), np.array([[1, 1], [1, -1]]) / np.sqrt(2)
     if name[0] == "c":
         inner = standard_matrix({"cu1": "u1", "cnot": "x"}.get(name, name[1:]), angles)
-        controlled: Matrix = block_diag(np.eye(len(inner)), inner)
+        controlled = np.eye(2 * len(inner), dtype=np.complex128)
+        controlled[len(inner) :, len(inner) :] = inner
         return controlled
     if name in {"rx", "ry", "rz"}:
         turned: Matrix = expm(-0.5j * angles[0] * {"rx": x, "ry": y, "rz": z}[name])
@@ -176,9 +179,9 @@ def standard_matrix(name: str, angles: list[float]) -> Matrix:
     phases = {"s": pi / 2, "sdg": -pi / 2, "t": pi / 4, "tdg": -pi / 4}
     if name in phases or name in {"p", "u1"}:
         return np.diag([1, np.exp(1j * (angles[0] if angles else phases[name]))])
-    fixed = {"x": x, "y": y, "z": z, "h": h, "swap": np.eye(4)[[0, 2, 1, 3]]}
+    fixed: dict[str, Any] = {"x": x, "y": y, "z": z, "h": h, "swap": np.eye(4)[[0, 2, 1, 3]]}
     fixed["sx"] = np.array([[1 + 1j, 1 - 1j], [1 - 1j, 1 + 1j]]) / 2
-    return fixed[name].astype(complex)
+    return np.asarray(fixed[name], dtype=np.complex128)
 
 
 def lifted(gate: Matrix, places: list[int], qubits: int) -> Matrix:
