@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from iqm.station_control.interface.models import CircuitJobDefinition
     from iqm.station_control.interface.models.jobs_new import JobData
 
+LONGEST_QUEUE = 10**6
 REMEMBERED = 256  # layouts of jobs; of others the server is asked
 FIRST_PAUSE_S = 0.2
 _STATES = {
@@ -343,13 +344,13 @@ class IqmAdapter(DeviceAdapter):
                 try:
                     told = self._connection.get_json(path)
                 except WireError as error:
-                    if error.status != 404:
+                    if error.status not in {403, 404}:  # not for everybody, or not there yet
                         raise
                     return None
                 length = told["queue_length"]
-                if isinstance(length, bool) or not isinstance(length, int) or length < 0:
+                if isinstance(length, bool) or length not in range(LONGEST_QUEUE):
                     raise ValueError(f"a queue of {length!r:.50}")
-                return length
+                return int(length)
         except DeviceUnavailable:
             return None
 
