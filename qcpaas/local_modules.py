@@ -20,6 +20,7 @@ from qcpaas.errors import PackingError
 from qcpaas.schemas import Requirement
 
 # What stands beside the SDK in a checkout of the platform; every worker has it.
+_PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
 _PLATFORM = {"adapters", "blocks", "calibration", "deployments", "flows", "gateway"}
 _PLATFORM |= {"pipeline", "qcpaas", "store", "tasks"}
 
@@ -131,6 +132,8 @@ class LocalModules:
     def _installed_folders(self) -> list[Path]:
         paths = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
         paths |= {*site.getsitepackages(), site.getusersitepackages()}
+        # A path file of this environment may lead to the packages of another one.
+        paths |= {entry for entry in sys.path if Path(entry).name in _PACKAGE_FOLDERS}
         return [Path(path).resolve() for path in paths]
 
     def _is_installed(self, place: Path) -> bool:

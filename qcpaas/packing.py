@@ -12,7 +12,7 @@ import platform
 import sys
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,16 +63,29 @@ def pack_file(
     source = _read_file(path)
     modules = LocalModules([str(path.resolve().parent), *sys.path])
     stem = path.stem if path.stem.isidentifier() else "workload"
-    if class_name is None:
-        class_name = _only_worker(path, source, stem)
-    elif class_name not in _top_classes(source, path):
-        names = ", ".join(_top_classes(source, path)) or "none"
-        raise PackingError(f"{path} defines no class {class_name!r}; it defines {names}.")
-    part = cut(source, [class_name, *also], None, str(path))
-    _add_slice(modules, stem, part, source)
-    bundle = _bundle(f"{stem}:{class_name}", modules)
-    with loaded(bundle) as worker_class:
-        return worker_class, bundle
+    with _importing(path):
+        if class_name is None:
+            class_name = _only_worker(path, source, stem)
+        elif class_name not in _top_classes(source, path):
+            names = ", ".join(_top_classes(source, path)) or "none"
+            raise PackingError(f"{path} defines no class {class_name!r}; it defines {names}.")
+        part = cut(source, [class_name, *also], None, str(path))
+        _add_slice(modules, stem, part, source)
+        bundle = _bundle(f"{stem}:{class_name}", modules)
+        with loaded(bundle) as worker_class:
+            return worker_class, bundle
+
+
+@contextmanager
+def _importing(path: Path) -> Iterator[None]:
+    """Raises `PackingError` where the file imports what is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise PackingError(
+            f"{path} imports {error.name}, which is not installed here. Submit it from an "
+            "environment that has what its worker has."
+        ) from error
 
 
 def _only_worker(path: Path, source: str, stem: str) -> str:

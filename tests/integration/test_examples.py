@@ -21,7 +21,14 @@ def run(platform, name: str, **inputs):
 
 
 def test_every_example_is_tested_here():
-    tested = {"h2_vqe.py", "own_option.py", "bell.qasm", "demo.py", "other_frameworks.py"}
+    tested = {
+        "h2_vqe.py",
+        "own_option.py",
+        "bell.qasm",
+        "demo.py",
+        "cudaq_workload.py",
+        "other_frameworks.py",
+    }
     assert {path.name for path in EXAMPLES.glob("[a-z]*")} == tested
 
 

@@ -610,6 +610,33 @@ def test_file_without_the_wanted_class_is_refused(tmp_path, text, class_name, me
         pack_file(path, class_name)
 
 
+def test_file_that_imports_what_is_not_installed_is_refused_with_its_name(tmp_path):
+    file = tmp_path / "lab.py"
+    file.write_text(
+        "import not_installed_anywhere\nfrom qcpaas import RuntimeWorkerBase\n\n"
+        "class Work(RuntimeWorkerBase):\n"
+        "    def run(self):\n        return not_installed_anywhere.answer()\n"
+    )
+    for class_name in (None, "Work"):
+        with pytest.raises(PackingError, match=r"lab\.py imports not_installed_anywhere, which"):
+            pack_file(file, class_name)
+
+
+def test_packages_of_another_environment_on_the_path_are_installed_ones(tmp_path, monkeypatch):
+    other = tmp_path / "lib" / "site-packages"
+    other.mkdir(parents=True)
+    (other / "elsewhere.py").write_text("answer = 42\n")
+    monkeypatch.syspath_prepend(str(other))
+    file = tmp_path / "lab.py"
+    file.write_text(
+        "import elsewhere\nfrom qcpaas import RuntimeWorkerBase\n\n"
+        "class Work(RuntimeWorkerBase):\n"
+        "    def run(self):\n        return elsewhere.answer\n"
+    )
+    _, bundle = pack_file(file)
+    assert set(bundle.modules) == {"lab"}
+
+
 def test_missing_file_is_refused(tmp_path):
     with pytest.raises(PackingError, match="there is no file"):
         pack_file(tmp_path / "absent.py")
