@@ -42,6 +42,7 @@ from qcpaas.errors import (
     AcceptanceUnknown,
     DeviceUnavailable,
     ExecutionFailed,
+    MalformedReply,
     SessionClosed,
     UnknownDeviceJob,
 )
@@ -178,8 +179,13 @@ class IbmAdapter(DeviceAdapter):
                 f"{self.name} is set to mode job. Set it to session or batch, as the plan allows.",
             )
         backend = self._connected().backend
-        opened = self._ask(lambda _: sessions.open_mode(backend, mode, self._settings.max_time_s))
-        return sessions.limits(self._session(str(opened.session_id)))
+        longest_s = self._settings.max_time_s
+        opened = self._ask(lambda _: sessions.open_mode(backend, mode, longest_s).session_id)
+        if not isinstance(opened, str) or not opened:
+            raise MalformedReply(
+                f"{self.name} opened a session, and {opened!r:.100} came back in place of its id."
+            )
+        return sessions.limits(self._session(opened))
 
     def close_session(self, session: DeviceSession) -> Unsupported | None:
         """Jobs that it has taken run to their end."""

@@ -1,7 +1,6 @@
 """IBM's loopback server, and adapters of its backends."""
 
 import pytest
-
 from vendors.process import VendorServer
 
 

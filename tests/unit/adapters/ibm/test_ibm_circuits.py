@@ -98,9 +98,7 @@ def test_observables_meet_every_point_on_the_devices_qubits():
     circuit = QuantumCircuit(2)
     circuit.rx(Parameter("x"), 0)
     observables = (SparsePauliOp("ZX"), SparsePauliOp(["YI", "YI", "IZ"], [1, 2, 0.5]))
-    experiment = bound(
-        circuit, (2, 0), values=np.zeros((3, 1)), observables=observables, shots=400
-    )
+    experiment = bound(circuit, (2, 0), values=np.zeros((3, 1)), observables=observables, shots=400)
     _, sent, values, precision = estimator_pub(experiment, 3)
     assert values.shape == (3, 1)
     assert precision == pytest.approx(0.05)
