@@ -1,3 +1,1 @@
 from conformance.suite import *  # noqa: F403
-
-LABELS = ("qvm", "qcs")

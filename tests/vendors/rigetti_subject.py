@@ -10,6 +10,7 @@ from vendors.qcs import write_profile
 from vendors.qcs_isa import NODES, isa
 from vendors.subjects import NoSuchFault, Subject
 
+LABELS = ("qvm", "qcs")
 PROCESSOR = "Ankaa-3"
 # Quil's gates by Qiskit's names, where the instruction itself has its fidelity.
 PAIRS = {"ISWAP": "iswap", "CZ": "cz"}
