@@ -28,6 +28,7 @@ from qcpaas.errors import (
 
 _PAGES = 50
 _AWAY = frozenset({429, 500, 502, 503, 504})
+_UNREACHED = ("server error", "error sending request")
 _ADVICE = "Sign in with `qcs auth login`, or name the files in QCS_SECRETS_FILE_PATH."
 
 
@@ -73,12 +74,10 @@ class Qcs:
             CredentialsRefused: The authorisation server gives none.
             DeviceUnavailable: It cannot be reached.
         """
-        client = self.client
+        session = self._signed_on()
         try:
-            if self._session is None:
-                self._session = client.oauth_session
-            return str(self._session.validate())
-        except Exception:  # noqa: BLE001 - whatever is wrong with the old one, a new one is asked
+            return str(session.validate())
+        except ValueError:
             return self._new_token()
 
     def trouble(self, error: BaseException) -> Trouble:
@@ -176,24 +175,37 @@ class Qcs:
             payload = client.RefreshToken(given.refresh_token.get_secret_value())
         return client.OAuthSession(payload, server)
 
-    def _new_token(self) -> str:
-        try:
+    def _signed_on(self) -> Any:
+        """Rigetti's ``OAuthSession``."""
+        client = self.client
+        with self._lock:
             if self._session is None:
-                self._session = self.client.oauth_session
-            return str(within(self.timeout_s, self._session.request_access_token_async))
-        except CredentialsRefused:
-            raise
+                try:
+                    self._session = client.oauth_session
+                except Exception as error:  # noqa: BLE001 - not told which
+                    raise CredentialsRefused(
+                        f"there are no credentials of QCS: {self.trouble(error).text}. {_ADVICE}"
+                    ) from None
+            return self._session
+
+    def _new_token(self) -> str:
+        from qcs_sdk.client import OAuthSession
+
+        session = self._signed_on()
+        try:
+            token = str(within(self.timeout_s, session.request_access_token_async))
         except Exception as error:  # noqa: BLE001 - the client's own errors have no common class
             trouble = self.trouble(error)
-            if trouble.late or "5xx" in trouble.text or "server error" in trouble.text:
-                raise DeviceUnavailable(f"QCS's sign-on does not answer: {trouble.text}") from None
-            if "error sending request" in trouble.text or "connect" in trouble.text:
+            if trouble.late or any(words in trouble.text for words in _UNREACHED):
                 raise DeviceUnavailable(
-                    f"QCS's sign-on cannot be reached: {trouble.text}"
+                    f"QCS's sign-on does not answer: {trouble.text}. Ask again later."
                 ) from None
             raise CredentialsRefused(
                 f"QCS gives no access token: {trouble.text}. {_ADVICE}"
             ) from None
+        with self._lock:
+            self._session = OAuthSession(session.payload, session.auth_server, token)
+        return token
 
     def _send(self, path: str, parameters: dict[str, str] | None, token: str) -> httpx.Response:
         url = str(self.client.api_url).rstrip("/")
