@@ -107,8 +107,9 @@ class RuntimeJob:
         """
         from qcpaas.frontends import native_result
 
-        answers = self.result(timeout)
-        job = self.manifest().job
+        self.wait(timeout)
+        answers, manifest = self.answer()
+        job = manifest.job
         if isinstance(job, WorkloadJob):
             raise InputError(f"job {self.job_id} is a workload; its result is its own.")
         if not 0 <= index < len(job.items):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import e, pi, prod
+from math import e, pi
 from typing import Any
 
 from qiskit import ClassicalRegister, QuantumCircuit
@@ -36,6 +36,7 @@ from qiskit.circuit.library import (
 
 from adapters.frontends import gates
 from adapters.frontends.bodies import Body, from_matrix, one, steps
+from adapters.frontends.cirq_itself import decomposed, flattened
 from adapters.frontends.expressions import Angle, Symbols, checked, combined, number
 from adapters.frontends.texts import MAX_QUBITS, check_size, read_json
 from qcpaas.errors import CircuitError
@@ -44,8 +45,6 @@ from qcpaas.schemas import CircuitPayload
 Json = Any
 Object = Mapping[str, Json]
 
-MAX_REPETITIONS = 10_000
-MAX_DEPTH = 20
 _OPERATIONS = {"sympy.Add": "add", "sympy.Mul": "mul", "sympy.Pow": "pow"}
 # Numerator and denominator.
 _NUMBERS: dict[str, Callable[[Object], tuple[Json, Json]]] = {
@@ -85,7 +84,6 @@ _POWERS: dict[str, Callable[[Angle], Body]] = {
 }
 _SAME = {"_PauliX": "XPowGate", "_PauliY": "YPowGate", "_PauliZ": "ZPowGate"}
 _ROTATIONS = {"Rx": RXGate, "Ry": RYGate, "Rz": RZGate}
-_NOISE = re.compile(r"Channel$|Damp|Flip|Depolariz|Kraus|MixedUnitary|RandomGate")
 _NESTED = re.compile(r'"cirq_type":\s*"(VAL|REF|CircuitOperation)"')
 
 
@@ -97,7 +95,7 @@ def read(payload: CircuitPayload) -> QuantumCircuit:
     """
     content = read_json(payload.text, "Cirq JSON")
     if content.get("cirq_type") in {"Circuit", "FrozenCircuit"} and _NESTED.search(payload.text):
-        content = json.loads(_flattened(content, payload.text))
+        content = json.loads(flattened(content, payload.text))
     if content.get("cirq_type") not in {"Circuit", "FrozenCircuit"}:
         raise CircuitError(
             f"the Cirq JSON holds a {content.get('cirq_type', 'mapping without cirq_type')!r}; "
@@ -142,7 +140,7 @@ class _Reader:
         else:
             found = self._body(operation)
             if found is None:
-                for part in _decomposed(operation, depth):
+                for part in decomposed(operation, depth):
                     self._add(part, index, onto, depth + 1)
                 return
             body, qubits = found
@@ -370,57 +368,6 @@ def _matrix(rows: Json) -> list[list[complex]]:
         [complex(e["real"], e["imag"]) if isinstance(e, dict) else complex(e) for e in row]
         for row in rows
     ]
-
-
-def _decomposed(operation: Object, depth: int) -> list[Object]:
-    """The operation in Cirq's own simpler ones."""
-    kind = operation.get("gate", operation)["cirq_type"]
-    if _NOISE.search(kind):
-        raise CircuitError(
-            f"{kind} is a noise channel. Leave it out: a twin has its device's noise, or give a "
-            "noise_model to a simulator."
-        )
-    refused = CircuitError(
-        f"the operation {kind} has no equal in gates. Decompose it before (cirq.decompose)."
-    )
-    if depth > MAX_DEPTH:
-        raise refused
-    try:
-        import cirq
-
-        found = cirq.read_json(json_text=json.dumps(operation))
-        parts = cirq.decompose_once(found, default=None)
-        if parts is None and not cirq.is_parameterized(found) and cirq.has_unitary(found):
-            parts = [cirq.MatrixGate(cirq.unitary(found)).on(*found.qubits)]
-        read: list[Object] = json.loads(cirq.to_json(parts)) if parts else []
-    except ModuleNotFoundError:
-        raise CircuitError(f"{kind} is decomposed by Cirq, which is not installed here.") from None
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise CircuitError(f"{kind} cannot be read by Cirq: {error!s:.200}") from None
-    if not read and parts != []:
-        raise refused
-    return read
-
-
-def _flattened(content: Object, text: str) -> str:
-    """The text with every circuit operation unrolled, by Cirq."""
-    found = [int(times[:9]) for times in re.findall(r'"repetitions":\s*(-?\d+)', text)]
-    rounds = prod(max(times, 1) for times in found)
-    if rounds > MAX_REPETITIONS or any(times < 0 for times in found):
-        raise CircuitError(
-            f"circuit operations are repeated {rounds:,} times together, or backwards; up to "
-            f"{MAX_REPETITIONS:,} rounds are unrolled. Write the loop in a workload."
-        )
-    try:
-        import cirq
-
-        circuit = cirq.read_json(json_text=text)
-        flat = cirq.unroll_circuit_op(circuit, deep=True, tags_to_check=None)
-        return str(cirq.to_json(flat))
-    except ModuleNotFoundError:
-        raise CircuitError("circuit operations are unrolled by Cirq, not installed here.") from None
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        raise CircuitError(f"a circuit operation cannot be unrolled: {error!s:.200}") from None
 
 
 def _symbolic(value: Angle) -> bool:

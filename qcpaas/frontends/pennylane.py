@@ -44,17 +44,17 @@ def write(circuit: Any, *, symbolic: bool = False, observed: bool = False) -> Ci
     writer = Writer({wire: place for place, wire in enumerate(wires)}, tape, symbolic=symbolic)
     operations = writer.operations(tape.operations)
     measurements: list[Json] = []
-    rotations: dict[int, list[Json]] = {}
+    rotations = _Rotations()
     for process in () if observed else tape.measurements:
         measurement, turned = _measurement(process, writer, len(wires))
         measurements.append(measurement)
-        _join(rotations, measurement, turned)
+        rotations.add(measurement, turned)
     _check_mixed(measurements)
     content = {
         "version": 1,
         "wires": [wire if isinstance(wire, int | str) else str(wire) for wire in wires],
         "operations": operations,
-        "rotations": _listed(rotations),
+        "rotations": rotations.operations,
         "measurements": measurements,
     }
     return CircuitPayload(format="pennylane", text=json.dumps(content), name=name)
@@ -213,23 +213,24 @@ def _decomposed(operator: Any) -> Any:
     return qml.pauli_decompose(operator.matrix(), wire_order=operator.wires, pauli=True)
 
 
-def _join(rotations: dict[int, list[Json]], measurement: Json, turned: list[Json]) -> None:
-    """Take the rotations of one measurement over, unless another reads its wires otherwise."""
-    for wire in measurement["wires"]:
-        own = [each for each in turned if wire in each["wires"]]
-        if rotations.setdefault(wire, own) != own:
-            raise CircuitError(
-                f"the tape measures wire {wire} in two bases. Give the measurements as two tapes "
-                "(qml.transforms.split_non_commuting)."
-            )
+class _Rotations:
+    """Gates that turn the measured bases, each wire's once."""
 
+    def __init__(self) -> None:
+        self.operations: list[Json] = []
+        self._of_wire: dict[int, list[Json]] = {}
 
-def _listed(rotations: Mapping[int, list[Json]]) -> list[Json]:
-    """Every rotation once, in their order."""
-    found: list[Json] = []
-    for operations in rotations.values():
-        found += [each for each in operations if each not in found or len(each["wires"]) == 1]
-    return found
+    def add(self, measurement: Json, turned: list[Json]) -> None:
+        """Take over those of a measurement, unless another one reads its wires otherwise."""
+        known = set(self._of_wire)
+        for wire in measurement["wires"]:
+            own = [each for each in turned if wire in each["wires"]]
+            if self._of_wire.setdefault(wire, own) != own:
+                raise CircuitError(
+                    f"the tape measures wire {wire} in two bases. Give the measurements as two "
+                    "tapes (qml.transforms.split_non_commuting)."
+                )
+        self.operations += [each for each in turned if not known.issuperset(each["wires"])]
 
 
 def _check_mixed(measurements: Sequence[Json]) -> None:

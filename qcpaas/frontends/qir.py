@@ -32,10 +32,6 @@ def write_text(text: str, name: str = "program") -> CircuitPayload:
     return CircuitPayload(format="qir", text=text, name=name)
 
 
-def write_module(module: Any) -> CircuitPayload:
-    return write_text(str(module))
-
-
 def write_simple(module: Any) -> CircuitPayload:
     return write_text(module.ir())
 

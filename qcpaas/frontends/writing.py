@@ -19,7 +19,6 @@ _WRITERS: Mapping[tuple[str, str], Callable[[Any], CircuitPayload]] = {
     ("pyquil", "Program"): quil.write,
     ("braket", "Circuit"): braket.write,
     ("braket", "Program"): braket.write_program,
-    ("pyqir", "Module"): qir.write_module,
     ("pyqir", "SimpleModule"): qir.write_simple,
 }
 _TAPES = {("pennylane", "QuantumScript"), ("pennylane", "QNode")}
