@@ -273,13 +273,13 @@ def _parsed(text: str) -> Any:
 
 
 def _converted(program: Any) -> QuantumCircuit:
-    from qiskit_qasm3_import import convert
+    from qiskit_qasm3_import import ConversionError, convert
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return convert(order_arguments(program))
-    except _READ_ERRORS as error:
+    except (*_READ_ERRORS, ConversionError, AssertionError) as error:
         raise CircuitError(f"broken OpenQASM 3: {_told(error)}.") from None
 
 

@@ -29,6 +29,7 @@ from qcpaas.errors import (
 
 # Nothing of the request can have left this machine.
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_NOT_TAKEN = frozenset({501, 503})
 _QUOTED = 200
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _BY_STATUS: dict[int, type[QCPaaSError]] = {
@@ -130,11 +131,8 @@ class Connection:
             raise self._away(error) from None
         except (httpx.HTTPError, MalformedReply) as error:
             raise self._unknown(token, _said(error)) from None
-        problem = _problem(answer)
-        if answer.status >= 500 and answer.status != 503 and problem is None:
+        if answer.status >= 500 and answer.status not in _NOT_TAKEN:
             raise self._unknown(token, f"status {answer.status}: {self._quoted(answer)}")
-        if answer.status >= 500 and problem is not None and kind_named(problem.error) is None:
-            raise self._unknown(token, problem.message)
         try:
             found = self.read(answer, kind)
         except MalformedReply as error:

@@ -50,6 +50,7 @@ MAX_WAITING = 10_000
 _MAX_PLACES = 64
 _KNOWN_FOR_S = 10.0  # how long the adapter's capabilities are taken as they were told
 _LOOK_S = 30.0
+_GRACE_S = 3.0
 _REST_S = 5.0  # after the device said that it takes nothing now
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class Desk:
         self._intake = Intake(adapter.name)
         self._queue: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._ending = threading.Event()
+        self._places: list[threading.Thread] = []
         self._told: tuple[float, Capabilities] | None = None
         self._described: tuple[Capabilities, Description] | None = None
 
@@ -89,11 +91,18 @@ class Desk:
         for job_id in self._file.unfinished():
             self._queue.put(job_id)
         for place in range(min(self.capabilities().concurrent_jobs, _MAX_PLACES)):
-            threading.Thread(target=self._work, name=f"place-{place}", daemon=True).start()
+            thread = threading.Thread(target=self._work, name=f"place-{place}", daemon=True)
+            self._places.append(thread)
+            thread.start()
 
     def end(self) -> None:
-        """Begin no more jobs; those that run are taken up by the next server."""
+        """Begin no more jobs; those that still run after a moment are the next server's."""
         self._ending.set()
+        for _ in self._places:
+            self._queue.put("")
+        deadline = time.monotonic() + _GRACE_S
+        for place in self._places:
+            place.join(max(0.0, deadline - time.monotonic()))
 
     def capabilities(self) -> Capabilities:
         """The adapter's, asked again after a few seconds."""
@@ -230,20 +239,25 @@ class Desk:
             job_id = self._queue.get()
             if self._ending.is_set():
                 return
-            try:
-                self._run(job_id)
-            except DeviceUnavailable as error:
-                log.warning("%s waits: %s", job_id, error)
-                self._file.wait_again(job_id)
-                self.changed(job_id)
-                self._ending.wait(_REST_S)
-                self._queue.put(job_id)
-            except QCPaaSError as error:
-                self._end(job_id, "failed", error=type(error).__name__, message=str(error))
-            except Exception as error:  # one job's fault must not stop the others
-                log.exception("%s failed", job_id)
-                said = f"{type(error).__name__}: {error}"
-                self._end(job_id, "failed", error=ExecutionFailed.__name__, message=said)
+            self._attempt(job_id)
+
+    def _attempt(self, job_id: str) -> None:
+        try:
+            self._run(job_id)
+        except DeviceUnavailable as error:
+            log.warning("%s waits: %s", job_id, error)
+            self._file.wait_again(job_id)
+            self.changed(job_id)
+            self._ending.wait(_REST_S)
+            self._queue.put(job_id)
+        except QCPaaSError as error:
+            self._end(job_id, "failed", error=type(error).__name__, message=str(error))
+        except Exception as error:  # one job's fault must not stop the others
+            if self._ending.is_set():
+                return
+            log.exception("%s failed", job_id)
+            said = f"{type(error).__name__}: {error}"
+            self._end(job_id, "failed", error=ExecutionFailed.__name__, message=said)
 
     def _run(self, job_id: str) -> None:
         """Raises `DeviceUnavailable` where the device took nothing."""

@@ -102,7 +102,8 @@ class JobFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._db.close()
+        with self._lock:  # SQLite does not bear a close beside a statement
+            self._db.close()
         os.close(self._held)
 
     # --- jobs -------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from vendors.process import VendorServer
 from vendors.subjects import Subject
 
 SLACK = {"FakeAthens": 0.12, "trio": 0.06}
+LABELS = tuple(SLACK)
 
 
 @contextmanager
