@@ -1,5 +1,9 @@
 """One embedded platform for all integration tests: its server takes the longest to start."""
 
+import threading
+import time
+from contextlib import contextmanager
+
 import pytest
 
 from deployments.embedded import EmbeddedTransport
@@ -24,3 +28,41 @@ def server(platform):
     transport = platform._transport
     transport._configure_prefect()
     return transport._start_server()
+
+
+@pytest.fixture(scope="session")
+def taking_up():
+    """A worker in a thread, which runs one flow as often as a client asks for it."""
+
+    @contextmanager
+    def working(transport, flow):
+        over = threading.Event()
+        arguments = (transport._api, flow, over)
+        worker = threading.Thread(target=work, args=arguments, name="worker", daemon=True)
+        worker.start()
+        yield
+        over.set()
+        worker.join(30)
+
+    return working
+
+
+def work(api, flow, over):
+    from prefect.client.orchestration import get_client
+    from prefect.flow_engine import run_flow
+
+    flow_id = api.post("flows/", {"name": flow.name})["id"]
+    deployment = api.post("deployments/", {"name": flow.name, "flow_id": flow_id})
+    body = {
+        "flow_runs": {
+            "deployment_id": {"any_": [deployment["id"]]},
+            "state": {"type": {"any_": ["SCHEDULED"]}},
+        }
+    }
+    while not over.is_set():
+        for found in api.post("flow_runs/filter", body) or []:
+            with get_client(sync_client=True) as client:
+                run = client.read_flow_run(found["id"])
+            parameters = flow.validate_parameters(run.parameters)
+            run_flow(flow, flow_run=run, parameters=parameters, return_type="state")
+        time.sleep(0.1)

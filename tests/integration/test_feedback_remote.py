@@ -1,11 +1,6 @@
 """Feedback over a real Prefect server: asked from far away, answered by the platform's flow."""
 
-import threading
-import time
-
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.flow_engine import run_flow
 
 from flows import feedback as flows_feedback
 from flows.register_worker import register_worker
@@ -28,39 +23,11 @@ def store(data_dir):
 
 
 @pytest.fixture(scope="module")
-def far(server, store):
+def far(server, store, taking_up):
     """A client that knows only the server's address, and a worker that takes up what it asks."""
     register_worker()
-    over = threading.Event()
-    with PrefectTransport(server) as transport:
-        api = transport._api
-        flow_id = api.post("flows/", {"name": "feedback"})["id"]
-        deployment = api.post("deployments/", {"name": "feedback", "flow_id": flow_id})
-
-        def work():
-            body = {
-                "flow_runs": {
-                    "deployment_id": {"any_": [deployment["id"]]},
-                    "state": {"type": {"any_": ["SCHEDULED"]}},
-                }
-            }
-            while not over.is_set():
-                for found in api.post("flow_runs/filter", body) or []:
-                    with get_client(sync_client=True) as client:
-                        run = client.read_flow_run(found["id"])
-                    run_flow(
-                        flows_feedback.feedback,
-                        flow_run=run,
-                        parameters=flows_feedback.feedback.validate_parameters(run.parameters),
-                        return_type="state",
-                    )
-                time.sleep(0.1)
-
-        worker = threading.Thread(target=work, name="worker", daemon=True)
-        worker.start()
+    with PrefectTransport(server) as transport, taking_up(transport, flows_feedback.feedback):
         yield transport
-        over.set()
-        worker.join(30)
 
 
 def test_report_and_reset_come_from_the_platforms_store(far, store, platform):
