@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from qiskit import QuantumCircuit, transpile
 from qiskit.circuit import CircuitInstruction, ControlFlowOp, Parameter
+from qiskit.exceptions import QiskitError
 
 from adapters.braket.gates import BRAKET, written
 from adapters.braket.properties import Facts
@@ -148,11 +149,15 @@ def _unrolled(circuit: QuantumCircuit, dialect: Dialect) -> QuantumCircuit:
         ours for ours, theirs in BRAKET.items()
         if not dialect.operations or theirs in dialect.operations
     }  # fmt: skip
-    if all(item.operation.name in known | {"measure", "barrier"} for item in circuit.data):
+    if all(item.operation.name in known or not _is_gate(item) for item in circuit.data):
         return circuit
-    return transpile(
-        circuit, basis_gates=[*sorted(known), "measure", "barrier"], optimization_level=0
-    )
+    try:
+        return transpile(circuit, basis_gates=sorted(known), optimization_level=0)
+    except QiskitError as error:
+        raise SubmissionRefused(
+            f"circuit {circuit.name} has gates that {dialect.device} does not take, and that are "
+            f"not made of others: {error.message}"
+        ) from error
 
 
 def _refuse_unsupported(circuit: QuantumCircuit, dialect: Dialect) -> None:

@@ -172,7 +172,7 @@ class LocalBraketAdapter(DeviceAdapter):
         from braket.circuits.serialization import IRType
 
         if self._emulator is None:
-            from braket.emulation import LocalEmulator
+            from braket.emulation.local_emulator import LocalEmulator
 
             self._emulator = LocalEmulator.from_json(self._properties, backend=self._backend)
         circuit = Circuit.from_ir(program.source, inputs=inputs)

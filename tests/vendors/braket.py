@@ -98,8 +98,8 @@ class BraketService(Service):
         if self.jobs.faults.maintenance:
             return _error(424, "DeviceOfflineException", f"{machine.name} is offline.")
         for job in self.jobs.all():
-            if job.request["clientToken"] == asked["clientToken"]:
-                if job.request != asked:
+            if job.request["asked"]["clientToken"] == asked["clientToken"]:
+                if job.request["asked"] != asked:
                     return _error(400, "ValidationException", "clientToken of another request")
                 return self.accepted(Reply(201, {"quantumTaskArn": job.job_id}))
         problem = problem_of(asked, machine)
@@ -108,19 +108,20 @@ class BraketService(Service):
         if problem:
             return _error(400, "ValidationException", problem)
         arn = f"arn:aws:braket:{_scope(request)[1]}:{ACCOUNT}:quantum-task/{uuid.uuid4()}"
-        self.jobs.accept(asked, asked.get("tags", {}).get("qcpaas-token", ""), arn)
+        kept = {"asked": asked, "folder": f"{asked['outputS3KeyPrefix']}/{arn.rpartition('/')[2]}"}
+        self.jobs.accept(kept, asked.get("tags", {}).get("qcpaas-token", ""), arn)
         return self.accepted(Reply(201, {"quantumTaskArn": arn}))
 
     def task(self, request, arn):
         job = self.jobs.get(arn)
         if job is None:
             return _error(404, "ResourceNotFoundException", f"there is no task {arn}")
-        action = json.loads(job.request["action"])
+        action = json.loads(job.request["asked"]["action"])
         kind = action["braketSchemaHeader"]["name"]
         waiting = job.state == "queued"
         told = _told(job) | {
             "deviceParameters": "{}",
-            "associations": job.request.get("associations", []),
+            "associations": job.request["asked"].get("associations", []),
             "actionMetadata": {"actionType": kind},
         }
         if "QueueInfo" in request.query.get("additionalAttributeNames", ""):
@@ -131,7 +132,7 @@ class BraketService(Service):
                 "queuePriority": "Normal",
             }
         if job.state == "completed":
-            told["numSuccessfulShots"] = job.request["shots"]
+            told["numSuccessfulShots"] = job.request["asked"]["shots"]
         if job.state == "failed":
             told["failureReason"] = job.message
         return Reply(200, told)
@@ -154,7 +155,8 @@ class BraketService(Service):
         jobs = [
             job
             for job in reversed(self.jobs.all())
-            if job.request["deviceArn"] in wanted.get("deviceArn", [job.request["deviceArn"]])
+            if job.request["asked"]["deviceArn"]
+            in wanted.get("deviceArn", [job.request["asked"]["deviceArn"]])
         ]
         start = int(request.body.get("nextToken", 0))
         stop = start + request.body.get("maxResults", 100)
@@ -162,7 +164,9 @@ class BraketService(Service):
         return Reply(200, page | ({"nextToken": str(stop)} if stop < len(jobs) else {}))
 
     def run(self, request):
-        return simulated(request, MACHINES[request["deviceArn"]])
+        return simulated(
+            request["asked"], request["folder"], MACHINES[request["asked"]["deviceArn"]]
+        )
 
     # --- STS and S3 ---------------------------------------------------------------------------
 
@@ -186,8 +190,8 @@ class BraketService(Service):
 
     def stored(self, _, bucket, key):
         for job in self.jobs.all():
-            folder = f"{_folder(job)}/"
-            if bucket == job.request["outputS3Bucket"] and key.startswith(folder):
+            folder = f"{job.request['folder']}/"
+            if bucket == job.request["asked"]["outputS3Bucket"] and key.startswith(folder):
                 found = (job.result or {}).get(key.removeprefix(folder))
                 if found is not None:
                     return Reply(200, json.dumps(found).encode())
@@ -207,18 +211,14 @@ def _told(job):
     told = {
         "quantumTaskArn": job.job_id,
         "status": STATES.get(job.state, job.state.upper()),
-        "deviceArn": job.request["deviceArn"],
-        "shots": job.request["shots"],
-        "outputS3Bucket": job.request["outputS3Bucket"],
-        "outputS3Directory": _folder(job),
+        "deviceArn": job.request["asked"]["deviceArn"],
+        "shots": job.request["asked"]["shots"],
+        "outputS3Bucket": job.request["asked"]["outputS3Bucket"],
+        "outputS3Directory": job.request["folder"],
         "createdAt": _moment(job.accepted_at),
-        "tags": job.request.get("tags", {}),
+        "tags": job.request["asked"].get("tags", {}),
     }
     return told if job.ended_at is None else told | {"endedAt": _moment(job.ended_at)}
-
-
-def _folder(job):
-    return f"{job.request['outputS3KeyPrefix']}/{job.job_id.rpartition('/')[2]}"
 
 
 def _moment(at):

@@ -57,7 +57,7 @@ def _problem_of_box(source, machine):
     return ""
 
 
-def simulated(request, machine):
+def simulated(request, folder, machine):
     """The files that a task leaves in S3, by their path in its folder."""
     from braket.default_simulator import StateVectorSimulator
     from braket.ir.openqasm import Program, ProgramSet
@@ -74,10 +74,12 @@ def simulated(request, machine):
     found = simulator.run(ProgramSet.parse_obj(action), shots=request["shots"])
     result = json.loads(ProgramSetTaskResult.parse_raw(found.json()).json())
     result["taskMetadata"] |= {"deviceId": machine.arn}
-    return _files(result, request) if len(action["programs"]) > 1 else {"results.json": result}
+    if len(action["programs"]) == 1:
+        return {"results.json": result}
+    return _files(result | {"s3Location": [request["outputS3Bucket"], folder]})
 
 
-def _files(result, request):
+def _files(result):
     """A set of several programs in files of their own, as large ones are stored."""
     files = {"metadata.json": result["taskMetadata"]}
     for number, program in enumerate(result["programResults"]):
