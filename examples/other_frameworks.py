@@ -17,7 +17,7 @@ def cirq_circuit() -> cirq.Circuit:
 
 
 def braket_circuit() -> Circuit:
-    return Circuit().rx(0, FreeParameter("angle")).cnot(0, 1)
+    return Circuit().rx(0, FreeParameter("turn")).cnot(0, 1)
 
 
 def main(provider: RuntimeProvider) -> tuple[list[cirq.Result], list[object]]:

@@ -61,7 +61,7 @@ def of_pyquil():
 
 
 def of_braket():
-    return Circuit().rx(2, FreeParameter("angle")).cnot(2, 5).x(7)
+    return Circuit().rx(2, FreeParameter("turn")).cnot(2, 5).x(7)
 
 
 def of_qir():
@@ -137,7 +137,7 @@ def test_pyquil_results_are_arrays_by_region(job):
 def test_braket_results_are_in_brakets_order(job):
     job, noise = job
     _, turned = job.native(3)
-    exact = LocalSimulator().run(of_braket(), shots=SHOTS, inputs={"angle": ANGLE}).result()
+    exact = LocalSimulator().run(of_braket(), shots=SHOTS, inputs={"turn": ANGLE}).result()
     assert turned.measured_qubits == exact.measured_qubits == [2, 5, 7]
     assert sum(turned.measurement_counts.values()) == SHOTS
     assert turned.measurements.shape == exact.measurements.shape

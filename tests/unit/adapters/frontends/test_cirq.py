@@ -13,6 +13,7 @@ from qiskit.quantum_info import Operator
 from qcpaas.circuits import from_payload
 from qcpaas.errors import CircuitError
 from qcpaas.frontends import written
+from qcpaas.pubs import ObservablesCache, read_estimator_pub, read_sampler_pub
 from qcpaas.schemas import CircuitPayload
 
 A, B, C = cirq.LineQubit.range(3)
@@ -96,6 +97,15 @@ def test_classical_control_is_kept():
     found = read(circuit)
     conditional = [step for step in found.data if step.name == "if_else"]
     assert [len(step.qubits) for step in conditional] == [1, 1]
+
+
+def test_primitives_take_cirqs_circuits():
+    circuit = cirq.Circuit(cirq.X(A) ** S, cirq.CX(A, B), cirq.measure(A, B, key="z"))
+    sampled = read_sampler_pub((circuit, [[0.1], [0.2]]))
+    assert sampled.circuit.cregs[0].name == "z"
+    assert sampled.points.tolist() == [[0.1], [0.2]]
+    estimated = read_estimator_pub((circuit, "ZZ", [0.1]), ObservablesCache())
+    assert estimated.circuit.num_qubits == 2
 
 
 @pytest.mark.parametrize(
