@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -24,7 +24,7 @@ from adapters.ibm import sessions
 from adapters.ibm.calibration import read_calibration
 from adapters.ibm.circuits import check_executions, estimator_pub, sampler_pub
 from adapters.ibm.connection import Connected, Connection
-from adapters.ibm.errors import status_of
+from adapters.ibm.errors import LONGEST, status_of
 from adapters.ibm.replies import (
     Configuration,
     Job,
@@ -51,11 +51,12 @@ from store.snapshot import Snapshot
 if TYPE_CHECKING:
     from qiskit_ibm_runtime.api.clients import RuntimeClient
 
-MAX_POINTS = 2_000  # at 5,000 shots each, they are the most executions that one job takes
+MAX_POINTS = 1_000  # at 10,000 shots each, they are the most executions that one job takes
 MAX_CIRCUITS = 300
 # IBM states no bound; a job is listed with its tags from its acceptance on.
 TOKEN_LAG_S = 5.0
 CONCURRENT_JOBS = 3  # that an account of the open plan may have pending
+_NO_SESSIONS = {400, 403, 422}  # the account's plan has none of the kind
 _ENDED = {DeviceJobState.COMPLETED, DeviceJobState.FAILED, DeviceJobState.CANCELLED}
 
 Answer = TypeVar("Answer")
@@ -157,7 +158,7 @@ class IbmAdapter(DeviceAdapter):
         )
 
     def cancel(self, handle: JobHandle) -> Unsupported | None:
-        self._ask(lambda api: api.job_cancel(_path(handle)), self._unknown(handle), ended=409)
+        self._ask(lambda api: api.job_cancel(_path(handle)), self._unknown(handle), ended={409})
         return None
 
     def find_by_token(self, token: str) -> JobHandle | Unsupported | None:
@@ -180,7 +181,13 @@ class IbmAdapter(DeviceAdapter):
             )
         backend = self._connected().backend
         longest_s = self._settings.max_time_s
-        opened = self._ask(lambda _: sessions.open_mode(backend, mode, longest_s).session_id)
+        opened = self._ask(
+            lambda _: sessions.open_mode(backend, mode, longest_s).session_id, ended=_NO_SESSIONS
+        )
+        if opened is None:
+            refusal = getattr(self._connection.journal.trouble, "text", "")
+            said = self._connection.credentials.scrubbed(refusal)[:LONGEST]
+            return Unsupported("open_session", f"IBM opens no {mode} here: {said}")
         if not isinstance(opened, str) or not opened:
             raise MalformedReply(
                 f"{self.name} opened a session, and {opened!r:.100} came back in place of its id."
@@ -189,7 +196,7 @@ class IbmAdapter(DeviceAdapter):
 
     def close_session(self, session: DeviceSession) -> Unsupported | None:
         """Jobs that it has taken run to their end."""
-        self._ask(lambda api: api.close_session(_quoted(session.session_id)), ended=404)
+        self._ask(lambda api: api.close_session(_quoted(session.session_id)), ended={404})
         return None
 
     def reservations(self) -> Unsupported:
@@ -244,7 +251,7 @@ class IbmAdapter(DeviceAdapter):
 
     def _metrics(self, handle: JobHandle) -> Metrics:
         """Nothing where IBM has not counted yet."""
-        found = self._ask(lambda api: api.job_metadata(_path(handle)), ended=404)
+        found = self._ask(lambda api: api.job_metadata(_path(handle)), ended={404})
         return self._connection.read(Metrics, found or {})
 
     def _session(self, session_id: str) -> Session:
@@ -265,13 +272,13 @@ class IbmAdapter(DeviceAdapter):
         request: Callable[[RuntimeClient], Answer],
         missing: Exception | None = None,
         *,
-        ended: int | None = None,
+        ended: Collection[int] = (),
     ) -> Answer | Any:
         """What the client answers.
 
         Args:
             missing: Raised where the server knows nothing by that name.
-            ended: Status of a refusal that is as good as an answer.
+            ended: Statuses of refusals that are answers: there is nothing to answer.
         """
         api, journal = self._connected().api, self._connection.journal
         journal.clear()
@@ -281,7 +288,7 @@ class IbmAdapter(DeviceAdapter):
             status = status_of(error, journal.trouble)
             if missing is not None and status == 404:
                 raise missing from None
-            if ended is not None and status == ended:
+            if status in ended:
                 return None
             self._connection.errors.asked(error, journal.trouble)
 

@@ -161,9 +161,6 @@ def test_what_the_client_checks_is_refused_in_its_words_and_not_sent(adapter, ib
         circuit.measure_all()
         with pytest.raises(SubmissionRefused, match=words):
             adapter.submit(submission(experiment(circuit, (0, 4), shots=1)), "wrong")
-    many = experiment(flipped().circuit, (3,), np.zeros((2000, 0)), shots=8192)
-    with pytest.raises(SubmissionRefused, match="16384000 shots"):
-        adapter.submit(submission(many), "many")
     assert len(ibm.jobs()) == before
 
 
@@ -280,22 +277,45 @@ def test_a_lost_reply_is_sent_once_and_found_by_its_tag(adapter, ibm):
     assert adapter.result(handle, timeout_s=60).counts
 
 
+@pytest.fixture
+def answered(monkeypatch):
+    """Makes IBM answer one kind of request with a status, after whatever came before it."""
+
+    def answer(method, path, status):
+        real = transport.HTTPAdapter.send
+
+        def send(self, request, *args, **settings):
+            reply = real(self, request, *args, **settings)
+            if request.method == method and request.path_url.endswith(path):
+                reply.status_code = status
+            return reply
+
+        monkeypatch.setattr(transport.HTTPAdapter, "send", send)
+
+    return answer
+
+
 @pytest.mark.parametrize(
-    ("status", "kind"), [(500, AcceptanceUnknown), (504, AcceptanceUnknown), (429, None)]
+    ("status", "kind"),
+    [
+        (400, SubmissionRefused),
+        (403, CredentialsRefused),
+        (429, DeviceUnavailable),
+        (500, AcceptanceUnknown),
+        (504, AcceptanceUnknown),
+    ],
 )
-def test_a_submission_that_is_answered_with_an_error(adapter, status, kind, monkeypatch):
-    """After what the client asks before it."""
-    real = transport.HTTPAdapter.send
-
-    def send(self, request, *args, **settings):
-        reply = real(self, request, *args, **settings)
-        if request.method == "POST" and request.path_url.endswith("/jobs"):
-            reply.status_code = status
-        return reply
-
-    monkeypatch.setattr(transport.HTTPAdapter, "send", send)
-    with pytest.raises(kind or DeviceUnavailable, match=str(status)):
+def test_a_submission_that_is_answered_with_an_error(adapter, answered, status, kind):
+    answered("POST", "/jobs", status)
+    with pytest.raises(kind, match=str(status)):
         adapter.submit(submission(), f"status-{status}")
+
+
+def test_a_plan_without_sessions_is_told_in_ibms_words(adapter, answered):
+    answered("POST", "/sessions", 403)
+    answer = adapter.open_session()
+    assert isinstance(answer, Unsupported)
+    assert "batch" in answer.reason
 
 
 def test_a_failed_job_and_a_cancelled_one_say_so(adapter, ibm):
