@@ -133,8 +133,10 @@ class QPUAdapter(DeviceAdapter):
 
         A job that waits is told as running.
         """
+        job = SentJob.of(handle)
+        self._qcs.availability(self._processor, self._settings)
         deadline = time.monotonic() + GLANCE_S
-        for execution in SentJob.of(handle).executions:
+        for execution in job.executions:
             left = max(0.1, deadline - time.monotonic())
             outcome = self._outcome(execution, left)
             if outcome is None:
@@ -147,6 +149,7 @@ class QPUAdapter(DeviceAdapter):
 
     def result(self, handle: JobHandle, timeout_s: float | None = None) -> DeviceResult:
         job = SentJob.of(handle)
+        self._qcs.availability(self._processor, self._settings)
         deadline = float("inf") if timeout_s is None else time.monotonic() + timeout_s
 
         def look() -> DeviceResult | None:
