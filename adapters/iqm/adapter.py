@@ -9,6 +9,7 @@ from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from adapters.backend import check_points
 from adapters.contract import (
     Availability,
     Capabilities,
@@ -249,6 +250,10 @@ class IqmAdapter(DeviceAdapter):
         """The shots of every circuit."""
         if submission.noise_model is not None:
             raise SubmissionRefused(f"{self.name} takes no noise model. Choose a simulator.")
+        if not submission.experiments:
+            raise SubmissionRefused(f"no circuits were given for a job of {self.name}.")
+        for experiment in submission.experiments:
+            check_points(experiment)
         shots = {experiment.shots for experiment in submission.experiments}
         if len(shots) != 1:
             raise SubmissionRefused(
@@ -283,22 +288,25 @@ class IqmAdapter(DeviceAdapter):
     def _defined(
         self, submission: Submission, shots: int, token: str, architecture: Architecture
     ) -> CircuitJobDefinition:
-        circuits = []
+        circuits, first = [], []
         for number, experiment in enumerate(submission.experiments):
             registers = registers_of(experiment.circuit)
             kept = {"experiment": number, "registers": registers, "token": token}
-            circuits += write(experiment, architecture, kept)
+            written = write(experiment, architecture, kept)
+            first.append(written[0])
+            circuits += written
         client = self._connection.client
         with self._errors.checking():
+            # Points of a circuit differ in angles, which are not checked: the first one serves.
             definition = client.create_circuit_job_definition(
-                circuits,
+                first,
                 # Known to the client by now, so that its checks ask nobody.
                 calibration_set_id=uuid.UUID(architecture.calibration_set_id),
                 shots=shots,
                 options=self._settings.compilation_options(),
             )
         chosen = self._settings.calibration_set_id
-        return definition.model_copy(update={"calibration_set_id": chosen})
+        return definition.model_copy(update={"circuits": circuits, "calibration_set_id": chosen})
 
     def _job(self, handle: JobHandle) -> JobData:
         """Raises `UnknownDeviceJob`."""

@@ -167,7 +167,7 @@ def test_what_one_job_cannot_hold_is_refused_before_anything_is_sent(server, ada
         (submission(experiment(shots=20_001)), "20001 shots.*20000"),
         (submission(experiment(points=501)), "501 circuits.*500"),
         (submission(experiment(shots=None)), "counts"),
-        (Submission((), 1), "."),
+        (Submission((), 1), "no circuits"),
     ):
         with pytest.raises(SubmissionRefused, match=words):
             adapter.submit(given, "refused")
