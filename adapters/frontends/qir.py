@@ -214,10 +214,9 @@ def _add(instruction: Any, circuit: QuantumCircuit, register: ClassicalRegister)
     elif variant not in {"body"} and base:
         raise CircuitError(_unknown(name))
     if base in _MEASURING:
-        qubit, result = _numbers(instruction, name)
-        circuit.measure(_at(circuit.qubits, qubit, name), _at(list(register), result, name))
+        _add_measurement(instruction, circuit, register, name)
         if base == "mresetz":
-            circuit.reset(qubit)
+            circuit.reset(_numbers(instruction, name)[0])
     elif base == "reset":
         circuit.reset(_at(circuit.qubits, _numbers(instruction, name)[0], name))
     elif base not in _SILENT:
@@ -226,9 +225,19 @@ def _add(instruction: Any, circuit: QuantumCircuit, register: ClassicalRegister)
 
 
 def _add_runtime_call(name: str) -> None:
-    if name.endswith("_record_output") or name in _SILENT:
+    if name in _SILENT or name.removesuffix("_record_output") in {"array", "tuple", "result"}:
         return
     raise _NoGateListError(f"it calls {_RT}{name}")
+
+
+def _add_measurement(
+    call: Any, circuit: QuantumCircuit, register: ClassicalRegister, name: str
+) -> None:
+    numbers = _numbers(call, name)
+    if len(numbers) != 2:
+        raise _NoGateListError(f"{name} gives its result a number at run time")
+    qubit, result = numbers
+    circuit.measure(_at(circuit.qubits, qubit, name), _at(list(register), result, name))
 
 
 def _add_gate(base: str, call: Any, circuit: QuantumCircuit, name: str) -> None:
