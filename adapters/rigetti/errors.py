@@ -52,7 +52,7 @@ class Trouble:
 
     @property
     def unreadable(self) -> bool:
-        return "decode" in self.text or "missing data" in self.text
+        return "decod" in self.text or "missing data" in self.text
 
     @property
     def wrong(self) -> bool:

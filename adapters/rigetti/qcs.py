@@ -200,6 +200,8 @@ class Qcs:
                 raise DeviceUnavailable(
                     f"QCS's sign-on does not answer: {trouble.text}. Ask again later."
                 ) from None
+            if trouble.unreadable:
+                raise MalformedReply(f"QCS's sign-on answers no token: {trouble.text}") from None
             raise CredentialsRefused(
                 f"QCS gives no access token: {trouble.text}. {_ADVICE}"
             ) from None

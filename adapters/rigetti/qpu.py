@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import OrderedDict
@@ -23,7 +24,6 @@ from adapters.contract import (
 from adapters.limits import check_limits
 from adapters.rigetti.calibration import snapshot
 from adapters.rigetti.circuits import Dialect, QuilProgram, quil_program
-from adapters.rigetti.deadline import within
 from adapters.rigetti.executions import Cancelled, Executions, Readout
 from adapters.rigetti.handles import SentCircuit, SentJob
 from adapters.rigetti.isa import Architecture, architecture
@@ -38,7 +38,6 @@ from qcpaas.errors import (
     ExecutionFailed,
     MalformedReply,
     SubmissionRefused,
-    UnknownDevice,
 )
 from qcpaas.execution import Counts, Experiment
 from store.snapshot import Snapshot
@@ -251,22 +250,17 @@ class QPUAdapter(DeviceAdapter):
 
     def _fetch(self) -> tuple[Any, Architecture]:
         """Ask QCS; Rigetti's own object, and what is in it."""
-        from qcs_sdk.qpu.isa import get_instruction_set_architecture_async
+        from qcs_sdk.qpu.isa import InstructionSetArchitecture, SerializeISAError
 
-        self._qcs.token()
-        client = self._qcs.client
+        path = f"/v1/quantumProcessors/{self._processor}/instructionSetArchitecture"
+        # Not by the client's own request, which is tried again for five minutes.
+        told = json.dumps(self._qcs.get(path))
         try:
-            isa = within(
-                self._qcs.timeout_s,
-                lambda: get_instruction_set_architecture_async(self._processor, client),
-            )
-        except Exception as error:  # noqa: BLE001 - the client's errors have no common class
-            trouble = self._qcs.trouble(error)
-            if "404" in trouble.text:
-                raise UnknownDevice(
-                    f"QCS has no processor {self._processor!r} for you: {trouble.message}"
-                ) from None
-            raise trouble.asking(f"architecture of {self._processor}") from None
+            isa = InstructionSetArchitecture.from_raw(told)
+        except (SerializeISAError, ValueError) as error:
+            raise MalformedReply(
+                f"QCS answers no architecture of {self._processor}: {str(error)[:200]}"
+            ) from error
         self._known = isa, architecture(isa)
         return self._known
 
