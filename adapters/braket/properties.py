@@ -78,7 +78,7 @@ class Connectivity(Reply):
 
 
 class Paradigm(Reply):
-    qubit_count: Annotated[int, Field(ge=1, le=100_000)]
+    qubit_count: Annotated[int, Field(ge=0, le=100_000)] = 0
     native_gate_set: tuple[str, ...] = ()
     connectivity: Connectivity | None = None
 
@@ -267,6 +267,7 @@ def facts_of(reply: DeviceReply) -> Facts | None:
     if OPENQASM not in properties.action:
         return None
     qpu = reply.device_type == "QPU"
-    if properties.paradigm is None or (qpu and not properties.paradigm.native_gate_set):
+    paradigm = properties.paradigm
+    if paradigm is None or not paradigm.qubit_count or (qpu and not paradigm.native_gate_set):
         raise Malformed.of(f"for the properties of {reply.device_arn}", "no paradigm of gates")
     return Facts(reply.device_name, reply.provider_name, qpu, properties)

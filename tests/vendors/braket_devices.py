@@ -95,7 +95,7 @@ FORTE = Machine(
     None,
     ("GPI", "GPI2", "ZZ"),
     executables=10,
-    total_shots=100_000,
+    total_shots=10_000,
     max_shots=5_000,
 )
 SV1 = Machine(

@@ -22,7 +22,8 @@ NOW = datetime(2026, 3, 20, tzinfo=UTC)
 
 
 def snapshot_of(machine, told=None):
-    written = text(machine) if told is None else json.dumps(told)
+    """Told as a text or as what it holds; else as the server tells it."""
+    written = told if isinstance(told, str) else json.dumps(told or properties(machine))
     facts = Facts(machine.name, machine.provider, True, read_properties(written, machine.arn))
     return read_calibration(facts, "device", NOW)
 
@@ -104,8 +105,7 @@ def test_equal_properties_have_equal_content_and_another_calibration_another():
 def test_spoilt_properties_are_malformed(how):
     broken = spoilt(text(GARNET).encode(), how).decode()
     with pytest.raises(MalformedReply) as caught:
-        facts = Facts("Garnet", "IQM", True, read_properties(broken, "Garnet"))
-        read_calibration(facts, "device", NOW)
+        snapshot_of(GARNET, broken)
     assert len(str(caught.value)) < 500
 
 
@@ -188,9 +188,12 @@ def test_client_tokens_differ_by_part_and_are_short_enough():
 
 # --- results ------------------------------------------------------------------------------------
 
-SOURCE = 'OPENQASM 3.0;\n// qcpaas [0,12,[["low",3],["high",9]]]\nbit[12] b;\n' + (
-    "b[1] = measure $7;\nb[9] = measure $3;\n"
-)
+SOURCE = """OPENQASM 3.0;
+// qcpaas [0,12,[["low",3],["high",9]]]
+bit[12] b;
+b[1] = measure $7;
+b[9] = measure $3;
+"""
 
 
 def result(**changes):
