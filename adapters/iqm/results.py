@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from iqm.station_control.interface.models import CircuitJobDefinition, CircuitMeasurementCounts
     from iqm.station_control.interface.models.jobs_new import JobData
 
+STATION = "iqm-station-control"
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -122,17 +124,22 @@ def _packed(measured: CircuitMeasurementCounts, shape: Shape) -> NDArray[np.uint
 def device_seconds(data: JobData) -> float:
     """How long the instruments were at work for a job; 0 where the server does not say.
 
+    Where it tells of no execution, how long the station had the job.
+
     Raises:
         ValueError: It ended before it began.
     """
-    moments: dict[str, datetime] = {entry.status: entry.timestamp for entry in data.timeline}
-    began, ended = moments.get("execution_started"), moments.get("execution_ended")
-    if began is None or ended is None:
-        return 0.0
-    taken = (ended - began).total_seconds()
-    if taken < 0:
-        raise ValueError(f"the job ran from {began} to {ended}")
-    return taken
+    moments: dict[str, datetime] = {
+        entry.status: entry.timestamp for entry in data.timeline if entry.source == STATION
+    }
+    for first, last in (("execution_started", "execution_ended"), ("received", "completed")):
+        began, ended = moments.get(first), moments.get(last)
+        if began is not None and ended is not None:
+            taken = (ended - began).total_seconds()
+            if taken < 0:
+                raise ValueError(f"the job ran from {began} to {ended}")
+            return taken
+    return 0.0
 
 
 def told_of(data: JobData) -> Mapping[str, JsonValue]:

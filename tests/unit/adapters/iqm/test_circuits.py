@@ -13,6 +13,7 @@ from iqm.station_control.interface.models import (
     DynamicQuantumArchitecture,
     StaticQuantumArchitecture,
 )
+from iqm.station_control.interface.models.jobs_new import JobData
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import Parameter
 from qiskit.quantum_info import Operator, Statevector
@@ -23,7 +24,7 @@ from vendors.service import counts_of
 
 from adapters.iqm.architecture import Architecture
 from adapters.iqm.circuits import ROTATIONS, TURNS, Writer, keys_of, write
-from adapters.iqm.results import Layout, Shape, read_counts
+from adapters.iqm.results import Layout, Shape, device_seconds, read_counts
 from qcpaas.errors import SubmissionRefused
 from qcpaas.execution import Binding, Experiment
 
@@ -372,3 +373,35 @@ def test_qubits_are_numbered_as_their_names_count(five):
     assert components_of({"instructions": []}) == []
     assert five.coupling(2, 0).locus == ("QB1", "QB3")
     assert five.coupling(0, 1) is None
+
+
+# --- what the server tells of a job -------------------------------------------------------------
+
+
+def _job(*moments):
+    return JobData.model_validate(
+        {
+            "id": str(uuid.uuid4()),
+            "type": "circuit",
+            "status": "completed",
+            "timeline": [
+                {"source": source, "status": status, "timestamp": f"2026-03-01T06:00:{second:02d}Z"}
+                for source, status, second in moments
+            ],
+        }
+    )
+
+
+def test_the_time_on_the_instruments_counts_or_else_that_at_the_station():
+    station = "iqm-station-control"
+    at_station = [
+        (station, "received", 2),
+        (station, "completed", 9),
+        ("iqm-server", "received", 0),
+    ]
+    executed = [(station, "execution_started", 4), (station, "execution_ended", 7)]
+    assert device_seconds(_job(*at_station, *executed)) == 3.0
+    assert device_seconds(_job(*at_station)) == 7.0
+    assert device_seconds(_job()) == 0.0
+    with pytest.raises(ValueError, match="the job ran from"):
+        device_seconds(_job((station, "received", 9), (station, "completed", 2)))
