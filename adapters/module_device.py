@@ -32,6 +32,7 @@ from adapters.contract import (
     Unsupported,
 )
 from adapters.credentials import NoCredentials
+from adapters.dynamic_circuits import check_dynamic
 from adapters.jobs import LocalJobs
 from adapters.limits import check_limits
 from adapters.open_hardware.packing import registers_of
@@ -131,9 +132,10 @@ class HomemadeDevice(DeviceAdapter):
         Raises:
             SubmissionRefused: It asks for more than the device does, or for a gate that it has not.
         """
-        check_limits(submission, self.name, self.capabilities())
-        snapshot = self._snapshot()
+        capabilities, snapshot = self.capabilities(), self._snapshot()
+        check_limits(submission, self.name, capabilities)
         for experiment in submission.experiments:
+            check_dynamic(experiment.circuit, self.name, capabilities)
             _check_gates(experiment, self.name, snapshot)
         began = time.monotonic()
         try:

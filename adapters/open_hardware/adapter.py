@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from adapters.open_hardware.connection import Connection
 from adapters.open_hardware.credentials import OpenHardwareCredentials
 from adapters.open_hardware.messages import (
     API_VERSION,
+    JOB_ID,
     Calibration,
     CircuitFormat,
     Closed,
@@ -224,6 +226,6 @@ def _names(told: Description) -> frozenset[str]:
 
 def _path(handle: JobHandle) -> str:
     """Raises `UnknownDeviceJob` for an id that no device gives."""
-    if not handle.device_job_id.strip("./"):
+    if not re.fullmatch(JOB_ID, handle.device_job_id) or not handle.device_job_id.strip("."):
         raise UnknownDeviceJob(f"{handle.device} has no job {handle.device_job_id!r}.")
-    return f"/jobs/{quote(handle.device_job_id, safe='')}"
+    return f"/jobs/{handle.device_job_id}"

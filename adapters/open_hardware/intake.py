@@ -11,6 +11,7 @@ import numpy as np
 from qiskit import QuantumCircuit
 
 from adapters.contract import Capabilities, DeviceSession, Submission
+from adapters.dynamic_circuits import check_dynamic
 from adapters.limits import check_limits
 from adapters.open_hardware.circuits import read
 from adapters.open_hardware.messages import Register, SentCircuit, SentExperiment, SentJob
@@ -50,6 +51,8 @@ class Intake:
         )
         submission = Submission(experiments, job.seed, job.noise_model, session)
         check_limits(submission, self._device, capabilities)
+        for circuit in circuits:
+            check_dynamic(circuit, self._device, capabilities)
         return submission
 
     def content(self, job: SentJob, capabilities: Capabilities) -> str:

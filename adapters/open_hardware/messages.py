@@ -27,6 +27,7 @@ from qcpaas.calibration import CalibratedValue
 
 API_VERSION = "1.0"
 PREFIX = "/v1"
+JOB_ID = r"^[A-Za-z0-9._:-]{1,200}$"  # as a part of a path
 
 _LARGEST_COUNT = 2**53  # what every JSON reader keeps exactly
 _LARGEST_SIZE = 1_000_000  # qubits, bits, parameters
@@ -223,7 +224,7 @@ class SentJob(Request):
 class Job(Reply):
     """A job that was accepted, and how far it is."""
 
-    job_id: Annotated[str, Field(min_length=1, max_length=200)]
+    job_id: Annotated[str, Field(pattern=JOB_ID)]
     token: str
     state: Literal["queued", "running", "completed", "failed", "cancelled"]
 

@@ -95,7 +95,7 @@ class Faulty(DeviceAdapter):
         if not number or not isinstance(found, Snapshot):
             return found
         moved = readings(self._stem, number)
-        if at is not None and at < max(reading.measured_at for reading in moved):
+        if at is not None and at <= max(reading.measured_at for reading in readings(self._stem)):
             return found
         return Snapshot.of(self.name, found.num_qubits, moved, found.taken_at, found.dt_s)
 
