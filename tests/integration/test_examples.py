@@ -28,6 +28,7 @@ def test_every_example_is_tested_here():
         "demo.py",
         "cudaq_workload.py",
         "other_frameworks.py",
+        "homemade_device.py",
     }
     assert {path.name for path in EXAMPLES.glob("[a-z]*")} == tested
 
@@ -84,3 +85,43 @@ def test_bell_circuit_runs_from_the_command_line(tmp_path):
     counts = answer["counts"][0]["c"]
     assert sum(counts.values()) == 2000
     assert counts["00"] + counts["11"] > 1700
+
+
+def test_the_homemade_device_is_served_and_runs_a_bell_circuit(tmp_path):
+    qcpaas = str(Path(sys.executable).with_name("qcpaas"))
+    environment = {"PATH": "/usr/bin:/bin", "QCPAAS_DATA_DIR": str(tmp_path)}
+    served = subprocess.Popen(
+        [
+            qcpaas,
+            "device",
+            "serve",
+            f"{EXAMPLES}/homemade_device.py:Trio",
+            "--port=0",
+            "--with-parent",
+        ],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with served:
+        try:
+            _, url, name = served.stdout.readline().split()
+            command = [qcpaas, "run", str(EXAMPLES / "bell.qasm"), "--shots", "2000", "--json"]
+            ran = subprocess.run(
+                [*command, "--backend", f"qpu:{url}"],
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
+            )
+        finally:
+            served.kill()
+    assert name == "trio"
+    assert ran.returncode == 0, ran.stderr
+    (answer,) = json.loads(ran.stdout)["value"]
+    counts = answer["counts"][0]["c"]
+    # Two readout errors of at most 1.5 %, and five standard deviations of 2,000 shots.
+    assert counts["00"] + counts["11"] > 2000 * (1 - 0.03 - 5 * (0.03 / 2000) ** 0.5)
+    assert abs(counts["00"] - counts["11"]) < 5 * 2000**0.5 + 0.015 * 2000
