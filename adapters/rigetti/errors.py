@@ -65,17 +65,21 @@ class Trouble:
         found = _FAILED.search(self.text)
         return None if found is None else (found[1], found[2])
 
-    def asking(self, what: str) -> AdapterError:
-        """The error of a call that changes nothing."""
-        kind, told = self._kind()
+    def asking(self, what: str, missing: type[AdapterError] = UnknownDeviceJob) -> AdapterError:
+        """The error of a call that changes nothing.
+
+        Args:
+            missing: Of what was asked about and is not there.
+        """
+        kind, told = self._kind(missing)
         return kind(f"{what}: {told}")
 
-    def _kind(self) -> tuple[type[AdapterError], str]:
+    def _kind(self, missing: type[AdapterError]) -> tuple[type[AdapterError], str]:
         unknown = not self.code and not _HTTP.search(self.text) and _LET_IN not in self.text
         rules: list[tuple[bool, type[AdapterError], str]] = [
             (self.refused, CredentialsRefused, f"{self.message}. Sign in with `qcs auth login`."),
             (self.late, DeviceUnavailable, "no answer came in time. Ask again later."),
-            (self.code == "NotFound", UnknownDeviceJob, self.message),
+            (self.code == "NotFound", missing, self.message),
             (self.job is not None, ExecutionFailed, ": ".join(self.job or ())),
             (self.wrong, SubmissionRefused, self.message),
             (self.unreadable or unknown, MalformedReply, self.message[:200]),

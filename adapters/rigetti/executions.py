@@ -14,6 +14,7 @@ from qcpaas.errors import (
     AcceptanceUnknown,
     ExecutionFailed,
     MalformedReply,
+    SubmissionRefused,
 )
 
 MARGIN_S = 5.0  # beyond the request's own deadline, after which the call itself is stopped
@@ -157,7 +158,7 @@ class Executions:
         try:
             return within(self._qcs.timeout_s, call)
         except Exception as error:  # noqa: BLE001 - the client's errors have no common class
-            raise self._qcs.trouble(error).asking(what) from None
+            raise self._qcs.trouble(error).asking(what, SubmissionRefused) from None
 
     def _options(self, request_s: float) -> Any:
         from qcs_sdk.qpu import api

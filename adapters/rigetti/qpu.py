@@ -7,6 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -47,6 +48,8 @@ MAX_CIRCUITS = 20
 MAX_POINTS = 500
 GLANCE_S = 2.0  # how long a status waits for a result that is there already
 LONGEST_S = 20.0  # of one request for a result
+SHORTEST_S = 0.1
+AT_ONCE = 8  # requests for results
 KEPT = 1_000  # executions whose outcome is remembered
 
 Outcome = Readout | ExecutionFailed
@@ -132,34 +135,22 @@ class QPUAdapter(DeviceAdapter):
 
         A job that waits is told as running.
         """
-        job = SentJob.of(handle)
-        self._qcs.availability(self._processor, self._settings)
-        deadline = time.monotonic() + GLANCE_S
-        for execution in job.executions:
-            left = max(0.1, deadline - time.monotonic())
-            outcome = self._outcome(execution, left)
-            if outcome is None:
-                return DeviceJobState.RUNNING
-            if isinstance(outcome, Cancelled):
-                return DeviceJobState.CANCELLED
-            if isinstance(outcome, ExecutionFailed):
-                return DeviceJobState.FAILED
-        return DeviceJobState.COMPLETED
+        outcomes = self._outcomes(SentJob.of(handle), GLANCE_S)
+        if outcomes is None:
+            return DeviceJobState.RUNNING
+        if any(isinstance(outcome, Cancelled) for outcome in outcomes):
+            return DeviceJobState.CANCELLED
+        failed = any(isinstance(outcome, ExecutionFailed) for outcome in outcomes)
+        return DeviceJobState.FAILED if failed else DeviceJobState.COMPLETED
 
     def result(self, handle: JobHandle, timeout_s: float | None = None) -> DeviceResult:
         job = SentJob.of(handle)
-        self._qcs.availability(self._processor, self._settings)
         deadline = float("inf") if timeout_s is None else time.monotonic() + timeout_s
 
         def look() -> DeviceResult | None:
-            for execution in job.executions:
-                wait_s = min(LONGEST_S, max(0.1, deadline - time.monotonic()))
-                outcome = self._outcome(execution, wait_s)
-                if outcome is None:
-                    return None
-                if isinstance(outcome, ExecutionFailed):
-                    raise outcome
-            return self._result(job)
+            wait_s = min(LONGEST_S, max(SHORTEST_S, deadline - time.monotonic()))
+            outcomes = self._outcomes(job, wait_s)
+            return None if outcomes is None else _result(job, outcomes)
 
         return await_result(handle, look, timeout_s)
 
@@ -266,16 +257,32 @@ class QPUAdapter(DeviceAdapter):
 
     # --- what came back ---------------------------------------------------------------------
 
-    def _outcome(self, execution: str, wait_s: float) -> Outcome | None:
-        """Of an ended execution, asked once: QCS need not keep what was retrieved."""
-        with self._lock:
-            known = self._ended.get(execution)
-        if known is not None:
-            return known
+    def _outcomes(self, job: SentJob, wait_s: float) -> list[Outcome] | None:
+        """Of every execution; ``None`` where one is not done after ``wait_s``.
+
+        The first that is missing is waited for alone, so that a job that has not begun is not
+        asked for as often as it has points.
+        """
+        # Who is not let in, or cannot reach it, is told at once.
         self._qcs.availability(self._processor, self._settings)
-        outcome: Outcome | None
+        missing = [each for each in job.executions if self._known_outcome(each) is None]
+        for part in (missing[:1], missing[1:]):
+            if not part:
+                continue
+            with ThreadPoolExecutor(min(AT_ONCE, len(part))) as pool:
+                if None in list(pool.map(lambda each: self._read(each, wait_s), part)):
+                    return None
+        found = [self._known_outcome(each) for each in job.executions]
+        return None if None in found else [each for each in found if each is not None]
+
+    def _known_outcome(self, execution: str) -> Outcome | None:
+        with self._lock:
+            return self._ended.get(execution)
+
+    def _read(self, execution: str, wait_s: float) -> Outcome | None:
+        """Ask once and remember: QCS need not keep what was retrieved."""
         try:
-            outcome = self._executions.read(execution, wait_s)
+            outcome: Outcome | None = self._executions.read(execution, wait_s)
         except ExecutionFailed as error:
             outcome = error
         if outcome is not None:
@@ -285,17 +292,23 @@ class QPUAdapter(DeviceAdapter):
                     self._ended.popitem(last=False)
         return outcome
 
-    def _result(self, job: SentJob) -> DeviceResult:
-        counts, seconds = [], 0.0
-        for circuit in job.circuits:
-            points = []
-            for execution in circuit.executions:
-                readout = self._ended[execution]
-                assert isinstance(readout, Readout)
-                points.append(_bits(circuit, execution, readout))
-                seconds += readout.duration_s
-            counts.append(Counts(tuple(map(distribution, points)), circuit.registers))
-        return DeviceResult(tuple(counts), seconds, details={"executions": list(job.executions)})
+
+def _result(job: SentJob, outcomes: Sequence[Outcome]) -> DeviceResult:
+    """Raises the first failure."""
+    by_id: dict[str, Readout] = {}
+    for execution, outcome in zip(job.executions, outcomes, strict=True):
+        if isinstance(outcome, ExecutionFailed):
+            raise outcome
+        by_id[execution] = outcome
+    counts = tuple(
+        Counts(
+            tuple(distribution(_bits(circuit, each, by_id[each])) for each in circuit.executions),
+            circuit.registers,
+        )
+        for circuit in job.circuits
+    )
+    seconds = sum(readout.duration_s for readout in by_id.values())
+    return DeviceResult(counts, seconds, details={"executions": list(job.executions)})
 
 
 def _sent(
