@@ -81,7 +81,7 @@ class QPUAdapter(DeviceAdapter):
         gates = self._architecture().gates
         return Capabilities(
             num_qubits=len(self._architecture().nodes),
-            basis_gates=(*gates, "measure", "delay", "barrier"),
+            basis_gates=(*gates, "measure", "delay"),
             max_shots=MAX_SHOTS,
             max_circuits=MAX_CIRCUITS,
             max_points=MAX_POINTS,
