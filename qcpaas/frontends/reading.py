@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,7 @@ def read_payload(payload: CircuitPayload) -> QuantumCircuit:
         raise CircuitError(f"the {name} circuit cannot be read: {message!s:.300}") from None
 
 
+@functools.cache  # looking through what is installed takes 20 ms
 def _reader(format_: str) -> Callable[[CircuitPayload], QuantumCircuit] | None:
     for entry in entry_points(group=GROUP, name=format_):
         try:

@@ -157,7 +157,7 @@ def test_broken_files_are_refused(tmp_path, name, data, message):
 
 
 def test_what_a_thin_client_cannot_read_is_left_to_the_worker(monkeypatch):
-    monkeypatch.setattr(reading, "entry_points", lambda **_: [])
+    monkeypatch.setattr(reading, "_reader", lambda format_: None)
     payload = CircuitPayload(format="quil", text="JUMP @nowhere\n")
     job = CircuitJob(
         execution=ExecutionSettings(backend="Tiny"), items=(CircuitItem(circuit=payload),)
