@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Sequence
@@ -129,7 +128,7 @@ class OpenHardwareAdapter(DeviceAdapter):
         capabilities, packer = self._device()
         check_limits(submission, self.name, capabilities)
         body = packer.job(submission, token).model_dump_json().encode()
-        job = self._connection.submit(body, Job, token, str(os.getpid()))
+        job = self._connection.submit(body, Job, token)
         return JobHandle(device=self.name, device_job_id=job.job_id, token=token)
 
     def status(self, handle: JobHandle) -> DeviceJobState:

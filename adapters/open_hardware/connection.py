@@ -116,7 +116,7 @@ class Connection:
                 raise self._away(error) from None
         raise AssertionError
 
-    def submit(self, body: bytes, kind: type[Message], token: str, pid: str) -> Message:
+    def submit(self, body: bytes, kind: type[Message], token: str) -> Message:
         """A submission, sent once.
 
         Raises:
@@ -124,7 +124,7 @@ class Connection:
             AcceptanceUnknown: It was sent, and no answer came that can be read.
             QCPaaSError: Whatever the device says against it.
         """
-        headers = {"Content-Type": "application/json", "X-Client-Pid": pid}
+        headers = {"Content-Type": "application/json"}
         try:
             answer = self._sent("POST", "/jobs", content=body, headers=headers)
         except _NOT_SENT as error:

@@ -179,14 +179,17 @@ class Desk:
         kept = self.job(job_id, owner)
         if kept.state in ENDED:
             return kept
-        if kept.state == "running":
-            if kept.handle is None:
-                return Unsupported(
-                    "cancel", f"job {job_id} runs, and {self.adapter.name} cannot interrupt it"
-                )
-            answer = self.adapter.cancel(JobHandle.model_validate_json(kept.handle))
-            if isinstance(answer, Unsupported):
-                return answer
+        if self._file.cancel_unsent(job_id):
+            self.changed(job_id)
+            return self.job(job_id, owner)
+        kept = self.job(job_id, owner)
+        if kept.handle is None:
+            return Unsupported(
+                "cancel", f"job {job_id} runs, and {self.adapter.name} cannot interrupt it"
+            )
+        answer = self.adapter.cancel(JobHandle.model_validate_json(kept.handle))
+        if isinstance(answer, Unsupported):
+            return answer
         self._end(job_id, "cancelled", message="it was cancelled.")
         return self.job(job_id, owner)
 

@@ -159,6 +159,16 @@ class JobFile:
     def sent(self, job_id: str, handle: str) -> None:
         self._do("update job set handle = ? where job_id = ?", handle, job_id)
 
+    def cancel_unsent(self, job_id: str) -> bool:
+        """Whether it waited, and the adapter was never given it; then it is cancelled now."""
+        with self._lock:
+            cursor = self._db.execute(
+                "update job set state = 'cancelled', message = 'it was cancelled.', ended_at = ?, "
+                "request = null where job_id = ? and state = 'queued' and sent = 0",
+                (time.time(), job_id),
+            )
+            return cursor.rowcount == 1
+
     def end(
         self,
         job_id: str,
