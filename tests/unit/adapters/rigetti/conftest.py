@@ -1,5 +1,10 @@
 """Rigetti's loopback servers, and adapters of what is behind them."""
 
+import socket
+import subprocess
+import sys
+import time
+
 import pytest
 
 
@@ -27,3 +32,22 @@ def qcs(rigetti):
     """QCS as new, again after the test."""
     yield rigetti[1]
     rigetti[1].reset()
+
+
+@pytest.fixture
+def quilc():
+    """A quilc, by its address."""
+    from vendors.process import TESTS
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = taken.getsockname()
+    command = [sys.executable, "-m", "vendors.quilc", str(address[1])]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=TESTS) as process:
+        while process.poll() is None:
+            try:
+                socket.create_connection(address, 1).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield f"tcp://127.0.0.1:{address[1]}"
+        process.stdin.close()

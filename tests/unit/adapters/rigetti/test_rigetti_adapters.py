@@ -11,6 +11,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from vendors.qcs import REFRESH_TOKEN, write_profile
 from vendors.qcs_isa import DEAD_EDGE, DEAD_NODE, NODES, isa
+from vendors.quilc import MARK
 
 from adapters.contract import JobHandle, Submission, Unsupported
 from adapters.registry import open_device, vendor
@@ -186,6 +187,16 @@ def test_quilc_that_is_wanted_and_absent_is_named_with_what_to_do(qcs, monkeypat
     with pytest.raises(DeviceUnavailable, match=f"no quilc listens at {url}.*quilc -R.*native"):
         registered(PROCESSOR, compiler="quilc").submit(submission(rotation(), [[0.1]]), "compiled")
     assert len(qcs.jobs()) == before
+
+
+def test_quilc_sees_a_program_before_a_processor_does(qcs, quilc, monkeypatch):
+    monkeypatch.setenv("QCS_SETTINGS_APPLICATIONS_QUILC_URL", quilc)
+    before = len(qcs.jobs())
+    device = registered(PROCESSOR, compiler="quilc")
+    handle = device.submit(submission(rotation(), [[0.0], [np.pi]]), "compiled")
+    points = device.result(handle, timeout_s=60).counts[0].points
+    assert [point.to_dict() for point in points] == [{"01": 100}, {"00": 100}]
+    assert all(MARK in job["request"]["quil"] for job in qcs.jobs()[before:])
 
 
 def test_a_gate_on_an_edge_that_is_dead_is_refused_in_qcs_own_words(qcs):
