@@ -65,6 +65,7 @@ class Connection:
 
     def listed(self) -> list[tuple[str, str, int]]:
         """Alias, display name and number of qubits of every quantum computer of the server."""
+        require_client()
         import requests
         from iqm.iqm_server_client.iqm_server_client import IQMServerClient
         from iqm.iqm_server_client.models import ListQuantumComputersResponse
@@ -85,12 +86,8 @@ class Connection:
 
 
 def _open(url: str, alias: str, authorization: Authorization) -> IQMClient:
-    try:
-        from iqm.iqm_client import IQMClient
-    except ImportError as error:
-        raise DeviceUnavailable(
-            f"IQM's client cannot be imported: {error}. Install iqm-client on this machine."
-        ) from error
+    require_client()
+    from iqm.iqm_client import IQMClient
     from iqm.iqm_server_client.iqm_server_executor import IQMServerExecutor
     from iqm.iqm_server_client.iqm_server_storage import IQMServerStorage
 
@@ -98,6 +95,16 @@ def _open(url: str, alias: str, authorization: Authorization) -> IQMClient:
     return IQMClient(
         executor=IQMServerExecutor(client=client), storage=IQMServerStorage(client=client)
     )
+
+
+def require_client() -> None:
+    """Raises `DeviceUnavailable` where the vendor's client is not installed."""
+    try:
+        import iqm.iqm_client  # noqa: F401
+    except ImportError as error:
+        raise DeviceUnavailable(
+            f"IQM's client cannot be imported: {error}. Install iqm-client on this machine."
+        ) from error
 
 
 def _server_client(url: str, alias: str, authorization: Authorization) -> Any:

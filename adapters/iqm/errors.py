@@ -69,11 +69,12 @@ class Translator:
             yield
         except WireError as error:
             raise self._submitted(error, token) from error
-        except _UNREADABLE as error:
+        except Exception as error:  # noqa: BLE001
+            known = self._client_error(error, "a job")
+            if isinstance(known, CredentialsRefused):  # before anything was sent
+                raise known from self._cause(error)
             found = f"its answer cannot be read: {self._quoted(error)}"
             raise self._unknown(token, found) from self._cause(error)
-        except Exception as error:  # noqa: BLE001
-            raise self._client_error(error, "a job") from self._cause(error)
 
     @contextlib.contextmanager
     def checking(self) -> Iterator[None]:
