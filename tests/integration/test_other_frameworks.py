@@ -17,6 +17,8 @@ from braket.circuits import Circuit, FreeParameter, Observable
 from braket.devices import LocalSimulator
 from pyquil import Program, gates
 
+from qcpaas.errors import CircuitError
+
 pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 SHOTS = 4000
 ANGLE = 0.9
@@ -169,3 +171,34 @@ def test_observables_of_tapes_and_result_types_are_answered(platform):
     assert job.native(0, timeout=300) == pytest.approx(valued(ANGLE), abs=1e-9)
     assert job.native(1) == pytest.approx([1.0, np.sin(ANGLE) ** 2], abs=1e-9)
     assert job.manifest().job.items[1].circuit.format == "braket"
+
+
+def branching():
+    """Puts qubit 1 to 1 where qubit 0 was measured as 0: no list of gates does that."""
+    module = pyqir.SimpleModule("branching", 2, 2)
+    builder = pyqir.BasicQisBuilder(module.builder)
+    builder.h(module.qubits[0])
+    builder.mz(module.qubits[0], module.results[0])
+    builder.if_result(module.results[0], zero=lambda: builder.x(module.qubits[1]))
+    builder.mz(module.qubits[1], module.results[1])
+    pointer = pyqir.result(module.context, 0).type
+    record = module.add_external_function(
+        "__quantum__rt__result_record_output",
+        pyqir.FunctionType(pyqir.Type.void(module.context), [pointer] * 2),
+    )
+    null = pyqir.Constant.null(pointer)
+    for result in module.results:
+        module.builder.call(record, [result, null])
+    return module.ir()
+
+
+def test_qir_that_branches_runs_on_simulators_only(platform):
+    job = platform.run_circuits(branching(), backend="statevector", shots=400, seed=2)
+    (answer,) = job.result(timeout=300)
+    (point,) = answer["counts"]
+    assert set(point["outputs"]) == {"01", "10"}
+    assert abs(point["outputs"]["01"] - 200) < 50  # five standard errors
+    assert job.native().count("END\t0") == 400
+    refused = platform.run_circuits(branching(), backend="FakeKolkata", shots=10)
+    with pytest.raises(CircuitError, match="it branches"):
+        refused.result(timeout=300)
