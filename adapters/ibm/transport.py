@@ -13,15 +13,17 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ibm_cloud_sdk_core import ApiException, IAMTokenManager
 from requests import PreparedRequest, RequestException, Response
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from requests.exceptions import InvalidJSONError
 from urllib3.util.retry import Retry
 
+from adapters.ibm.errors import LONGEST
 from qcpaas.errors import CredentialsRefused, DeviceUnavailable, MalformedReply
 
 if TYPE_CHECKING:
+    from ibm_cloud_sdk_core import ApiException, IAMTokenManager
     from qiskit_ibm_runtime.api.clients import RuntimeClient
 
 CONNECT_S = 4.0
@@ -102,15 +104,17 @@ class Identity:
 
     def token(self) -> str:
         """Raises `CredentialsRefused`, `DeviceUnavailable` or `MalformedReply`."""
+        from ibm_cloud_sdk_core import ApiException
+
         with self._lock:
             try:
                 return str(self._manager.get_token())
             except ApiException as error:
                 self._refuse(*_refusal(error), error)
-            except RequestException as error:
-                text = f"IBM Cloud's sign-in cannot be reached: {error}. Try again later."
-                self._refuse(DeviceUnavailable, text, error)
             except Exception as error:  # noqa: BLE001 - whatever its parser stumbles over
+                if isinstance(error, RequestException) and not isinstance(error, InvalidJSONError):
+                    text = f"IBM Cloud's sign-in cannot be reached: {error}. Try again later."
+                    self._refuse(DeviceUnavailable, text, error)
                 text = f"IBM Cloud's sign-in answered what is no token: {error!r:.200}."
                 self._refuse(MalformedReply, text, error)
             finally:
@@ -141,11 +145,12 @@ def bind(client: RuntimeClient, crn: str, identity: Identity, journal: Journal) 
 
 
 def _refusal(error: ApiException) -> tuple[type[Exception], str]:
+    said = " ".join(str(error.message).split())[:LONGEST]
     if error.status_code in {400, 401, 403}:
         return CredentialsRefused, (
-            f"IBM Cloud refuses the API key: {error.message}. Make a new one at "
+            f"IBM Cloud refuses the API key: {said}. Make a new one at "
             "https://cloud.ibm.com/iam/apikeys, and set QISKIT_IBM_TOKEN to it."
         )
     return DeviceUnavailable, (
-        f"IBM Cloud's sign-in answers {error.status_code}: {error.message}. Try again later."
+        f"IBM Cloud's sign-in answers {error.status_code}: {said}. Try again later."
     )

@@ -407,6 +407,13 @@ def test_an_unreachable_host_is_said_at_once_and_a_silent_one_soon(service, monk
             assert time.monotonic() - began < 30
 
 
+def test_a_sign_in_that_is_no_token_is_malformed(ibm):
+    for how in ("truncated", "types", "html"):
+        ibm.set(spoil=how, spoil_path=r"/identity/token$")
+        with pytest.raises(MalformedReply, match="no token"):
+            opened().capabilities()
+
+
 # --- replies that do not fit --------------------------------------------------------------------
 
 OPERATIONS = {
