@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from qiskit.exceptions import QiskitError
 
 from benchmarks.frontends_circuits import Case, Family, Matrix, families
 from benchmarks.frontends_forms import Target, targets
@@ -88,7 +89,7 @@ class Cells:
     ) -> bool:
         try:
             same = equal(form.turn(circuit, values), case.unitary)
-        except (QCPaaSError, ValueError, TypeError, NotImplementedError) as error:
+        except (QCPaaSError, QiskitError, ValueError, TypeError, NotImplementedError) as error:
             self.why = f"{form.name}: {error!s:.120}"
             return False
         if not same:
@@ -102,7 +103,7 @@ class Cells:
         began = time.perf_counter()
         try:
             peer(case.circuit)
-        except (ValueError, TypeError, NotImplementedError):
+        except (QiskitError, ValueError, TypeError, NotImplementedError):
             self.ours_s.pop()  # what the peer cannot convert is not compared
             return
         self.peer_s.append(time.perf_counter() - began)
