@@ -21,7 +21,6 @@ from benchmarks.qpu_process import Qpu
 from qcpaas.errors import InputError, SubmissionRefused
 from store.database import open_store
 
-VENDORS = Path(__file__).parents[1] / "vendors"
 GIVEN = "test_given_device.py"  # tests the device of the command line
 
 
@@ -57,14 +56,8 @@ def pytest_generate_tests(metafunc):
 
 
 def _labels(test_file):
-    if not _is_there(test_file):
-        return ()
     module = _subjects_of(test_file)
     return ("given",) if module is None else getattr(module, "LABELS", (_name(test_file),))
-
-
-def _is_there(test_file):
-    return Path(test_file).name == GIVEN or (VENDORS / f"{_name(test_file)}_subject.py").exists()
 
 
 def _name(test_file):
