@@ -6,6 +6,7 @@ A device's ARN; ``local:braket_sv`` or ``local:braket_dm`` for the SDK's simulat
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -60,6 +61,7 @@ class BraketVendor(Vendor):
     ) -> DeviceAdapter:
         """Calls nobody."""
         name, address = registration.name, registration.address
+        _require("boto3" if _ARN.fullmatch(address) else "braket")
         if address.startswith(EMULATOR):
             return emulate(name, address.removeprefix(EMULATOR))
         if address.startswith(LOCAL):
@@ -112,6 +114,14 @@ class BraketVendor(Vendor):
             simulator=not facts.qpu,
             address=arn,
             description=f"{summary.provider_name} {summary.device_name}",
+        )
+
+
+def _require(package: str) -> None:
+    """Raises `DeviceUnavailable` where a package is missing; imports nothing."""
+    if importlib.util.find_spec(package) is None:
+        raise DeviceUnavailable(
+            f"the package {package} is not installed. Install amazon-braket-sdk, which brings it."
         )
 
 
