@@ -116,6 +116,9 @@ class Qcs:
         if connection.connection == "gateway":
             path = f"/v1/quantumProcessors/{processor}/accessors"
             accessors = _listed(self.get(path), "accessors")
+            # Rigetti's client would ask again and again for what it cannot read.
+            if not all(map(_readable, accessors)):
+                raise MalformedReply(f"QCS answers no accessors: {str(accessors)[:200]}")
             online = any(
                 each.get("live") is True and each.get("accessType") == "gateway.v1"
                 for each in accessors
@@ -233,6 +236,16 @@ def _listed(page: dict[str, Any], name: str) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
         raise MalformedReply(f"QCS answers no list of {name}: {str(page)[:200]}")
     return found
+
+
+def _readable(accessor: dict[str, Any]) -> bool:
+    rank = accessor.get("rank", 0)
+    return (
+        isinstance(rank, int)
+        and abs(rank) < 2**63
+        and isinstance(accessor.get("live"), bool)
+        and isinstance(accessor.get("url"), str)
+    )
 
 
 def _counts(reservation: dict[str, Any], processor: str) -> bool:

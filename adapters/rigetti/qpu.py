@@ -156,7 +156,9 @@ class QPUAdapter(DeviceAdapter):
 
     def cancel(self, handle: JobHandle) -> Unsupported | None:
         """Stops what has not begun; the executions of one job begin one by one."""
-        refused = self._executions.cancel(SentJob.of(handle).executions)
+        job = SentJob.of(handle)
+        self._qcs.availability(self._processor, self._settings)
+        refused = self._executions.cancel(job.executions)
         if not refused:
             return None
         return Unsupported("cancel", f"QCS cancels only what has not begun: {refused}")

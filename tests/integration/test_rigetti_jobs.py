@@ -6,7 +6,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from vendors.rigetti_subject import subjects
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 SHOTS = 4000
 
 
@@ -35,7 +35,7 @@ def test_expectation_values_of_all_points_are_the_exact_ones(platform, rigetti, 
         shots=SHOTS,
         seed=4,
     )
-    (answer,) = job.result(timeout=200)
+    (answer,) = job.result(timeout=500)
     exact = np.stack([np.ones(2), np.sin(angles), np.cos(angles)], axis=1)
     found = np.array(answer["expectation_values"])
     assert np.abs(found - exact).max() < 5 / np.sqrt(SHOTS)
