@@ -42,7 +42,9 @@ def test_the_suite_exports_all_of_its_tests():
 
 
 def test_one_command_tests_the_given_device_and_no_other():
-    ran = command("--device", "statevector", "-k", "TestReservations or too_many or no_shots", "-vv")
+    ran = command(
+        "--device", "statevector", "-k", "TestReservations or too_many or no_shots", "-vv"
+    )
     assert ran.returncode == 0, ran.stdout
     tests = [line.partition(" ")[0] for line in ran.stdout.splitlines() if "::" in line]
     assert len(tests) >= 5
