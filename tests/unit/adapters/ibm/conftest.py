@@ -4,7 +4,7 @@ import pytest
 from vendors.process import VendorServer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def service(tmp_path_factory):
     """The server, and the environment in which IBM's client reaches it."""
     from vendors import ibm_subject
@@ -21,3 +21,13 @@ def ibm(service):
     """The server as new, again after the test."""
     yield service
     service.reset()
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home without an account, and no account in the environment."""
+    for name in ("TOKEN", "INSTANCE", "CHANNEL", "URL"):
+        monkeypatch.delenv(f"QISKIT_IBM_{name}", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".qiskit").mkdir()
+    return tmp_path

@@ -24,6 +24,7 @@ from adapters.contract import (
     Unsupported,
 )
 from adapters.ibm import transport
+from adapters.ibm.credentials import IbmCredentials
 from adapters.ibm.vendor import IbmVendor
 from adapters.registry import open_device
 from qcpaas.calibration import Quantity
@@ -359,6 +360,23 @@ def test_an_instance_is_found_by_its_name_or_by_its_backend(service, monkeypatch
         assert opened().capabilities().num_qubits == 5
     with pytest.raises(CredentialsRefused, match=loopback.INSTANCE):
         opened(instance="no-such-instance").capabilities()
+
+
+def test_the_clients_own_file_is_read(home, monkeypatch):
+    """Written by the client itself."""
+    from qiskit_ibm_runtime import QiskitRuntimeService
+
+    secret = "a-secret-key-of-44-characters"
+    file = str(home / ".qiskit" / "qiskit-ibm.json")
+    QiskitRuntimeService.save_account(token="first", name="first", filename=file)
+    QiskitRuntimeService.save_account(
+        token=secret, name="mine", instance="crn:v1:a", set_as_default=True, filename=file
+    )
+    found = IbmCredentials.from_environment()
+    assert found.token.get_secret_value() == secret
+    assert found.instance == "crn:v1:a"
+    monkeypatch.setenv("QISKIT_IBM_INSTANCE", "crn:v1:b")
+    assert IbmCredentials.from_environment().instance == "crn:v1:b"
 
 
 def test_a_wrong_key_is_refused_and_shown_to_nobody(service, monkeypatch):

@@ -12,15 +12,6 @@ from qcpaas.schemas import DeviceRegistration
 SECRET = "a-secret-key-of-44-characters"
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    for name in ("TOKEN", "INSTANCE", "CHANNEL", "URL"):
-        monkeypatch.delenv(f"QISKIT_IBM_{name}", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / ".qiskit").mkdir()
-    return tmp_path
-
-
 def save(home, accounts):
     text = accounts if isinstance(accounts, str) else json.dumps(accounts)
     (home / ".qiskit" / "qiskit-ibm.json").write_text(text)
@@ -38,22 +29,6 @@ def test_the_environment_is_read_before_the_file(home, monkeypatch):
     assert found.token.get_secret_value() == SECRET
     assert found.instance == "crn:v1:x"
     assert SECRET not in repr(found)
-
-
-def test_the_clients_own_file_is_read(home, monkeypatch):
-    """Written by the client itself."""
-    from qiskit_ibm_runtime import QiskitRuntimeService
-
-    file = str(home / ".qiskit" / "qiskit-ibm.json")
-    QiskitRuntimeService.save_account(token="first", name="first", filename=file)
-    QiskitRuntimeService.save_account(
-        token=SECRET, name="mine", instance="crn:v1:a", set_as_default=True, filename=file
-    )
-    found = IbmCredentials.from_environment()
-    assert found.token.get_secret_value() == SECRET
-    assert found.instance == "crn:v1:a"
-    monkeypatch.setenv("QISKIT_IBM_INSTANCE", "crn:v1:b")
-    assert IbmCredentials.from_environment().instance == "crn:v1:b"
 
 
 def test_without_a_default_the_usual_name_counts(home):
