@@ -12,6 +12,7 @@ from qiskit.circuit import ControlFlowOp
 
 from adapters.batches import join, split
 from adapters.contract import Capabilities, DeviceAdapter, DeviceSession, Submission
+from qcpaas.circuits import PROGRAM
 from qcpaas.errors import CircuitError, OptionError, ShotsError, SubmissionRefused
 from qcpaas.execution import ExecutionBackend, Experiment, Outcome, Plan
 
@@ -148,7 +149,7 @@ def measures(circuit: QuantumCircuit) -> bool:
     """Whether a measurement stands anywhere in the circuit, also inside control flow."""
     # From the end, where measurements usually are: this runs at every call of a loop.
     for instruction in reversed(circuit.data):
-        if instruction.name == "measure":
+        if instruction.name in {"measure", PROGRAM}:
             return True
         operation = instruction.operation
         if isinstance(operation, ControlFlowOp) and any(map(measures, operation.blocks)):
