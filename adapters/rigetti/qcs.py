@@ -55,6 +55,14 @@ class Qcs:
         self._session: Any = None
         self._lock = threading.Lock()
 
+    def read_profile(self) -> None:
+        """Read the files that the environment names now, whatever it names later; calls nobody.
+
+        Raises:
+            CredentialsRefused: They cannot be read.
+        """
+        self._signed_on()
+
     @property
     def client(self) -> Any:
         """Rigetti's ``QCSClient``.

@@ -67,6 +67,7 @@ class RigettiVendor(Vendor):
 
         Raises:
             UnknownDevice: The address is neither a QVM's nor a processor's.
+            CredentialsRefused: The files of QCS cannot be read.
             InputError: The settings do not fit together.
             DeviceUnavailable: Rigetti's client is not installed.
         """
@@ -137,9 +138,9 @@ def _processor(
         )
     if settings.gate_noise is not None or settings.measurement_noise is not None:
         raise InputError(f"device {registration.name}: noise can be set for a QVM only.")
-    return QPUAdapter(
-        registration.name, address, Qcs(credentials, settings.request_timeout_s), settings
-    )
+    qcs = Qcs(credentials, settings.request_timeout_s)
+    qcs.read_profile()
+    return QPUAdapter(registration.name, address, qcs, settings)
 
 
 def _check_installed() -> None:
