@@ -17,6 +17,7 @@ from qiskit import QuantumCircuit, transpile
 from qiskit.circuit import Parameter
 
 from adapters import distributions
+from adapters.compiler_stages import defer_vendor_stages
 from adapters.contract import DeviceResult, Submission
 from adapters.noise import DeviceErrors, GivenNoise, Place, Readout, local_noise_model
 from adapters.prepare import Prepared, prepare_ideal, prepare_noisy, prepare_timed, walk
@@ -171,6 +172,7 @@ class AerRunner:
         known = simulator.target.operation_names
         if all(name in known for name, _ in walk(circuit)):
             return circuit
+        defer_vendor_stages()
         return transpile(circuit, simulator, optimization_level=0)
 
     # --- once a batch -----------------------------------------------------------------------

@@ -8,6 +8,7 @@ import qiskit
 from qiskit import QuantumCircuit
 from qiskit.transpiler import Target, generate_preset_pass_manager
 
+from adapters.compiler_stages import defer_vendor_stages
 from adapters.target import VIRTUAL, add_kind, operation_named
 from calibration.template import Template, without_qubits
 from calibration.timeline import TIMELESS
@@ -33,6 +34,7 @@ def recompiled(
     if source is None or source.num_qubits != width:
         return None
     target = compact_target(width, wanted, basis_gates)
+    defer_vendor_stages()
     # Level 3 finds nothing more here, and takes three times as long. The circuit lies already.
     manager = generate_preset_pass_manager(optimization_level=2, target=target, seed_transpiler=0)
     manager.init = manager.layout = manager.routing = None

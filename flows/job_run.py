@@ -19,6 +19,7 @@ from prefect.exceptions import ObjectAlreadyExists
 from prefect.logging import get_run_logger
 from pydantic import JsonValue
 
+from adapters.compiler_stages import defer_vendor_stages
 from flows import artifacts
 from flows.endings import ending_of
 from flows.ownership import Ownership, owning
@@ -121,6 +122,7 @@ class JobRun:
 def job_run(job: CircuitJob | WorkloadJob) -> Iterator[JobRun]:
     """Open everything that a job needs, and leave its record true however the block ends."""
     log = get_run_logger()
+    defer_vendor_stages()  # for the user's own compilations too
     cancelled = cancellation.get() or threading.Event()
     patience = Patience(cancelled, log=log)
     settings = Settings()

@@ -16,6 +16,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from adapters.compiler_stages import defer_vendor_stages
+
 # A busy machine is no property of the code under test.
 hypothesis.settings.register_profile(
     "any machine",
@@ -23,6 +25,7 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("any machine")
+defer_vendor_stages()  # for circuits that a test compiles by itself
 
 Fork = Callable[..., BaseProcess]
 pytest.register_assert_rewrite("conformance.suite")
