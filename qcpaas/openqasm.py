@@ -16,6 +16,7 @@ from qiskit.exceptions import QiskitError
 
 from qcpaas.circuit_bytes import told
 from qcpaas.errors import CircuitError
+from qcpaas.gate_arguments import order_arguments
 
 T = TypeVar("T")
 
@@ -109,7 +110,15 @@ def _read(load: Callable[[str], T], text: str, language: str, source: str) -> T:
 
 def _load_qasm3(text: str) -> QuantumCircuit:
     with _parsing():
-        return qasm3.loads(text)
+        if "gate " not in text:
+            return qasm3.loads(text)
+        import openqasm3
+        from qiskit_qasm3_import import ConversionError, convert
+
+        try:
+            return convert(order_arguments(openqasm3.parse(text)))
+        except ConversionError as error:
+            raise ValueError(str(error)) from error
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from qcpaas.errors import (
 LONGEST = 300  # characters of a vendor's message
 
 _REFUSED = {401, 403}
-_AWAY = {429, 502, 503}
+_AWAY = {429, 503}  # a bad gateway (502) may have lost the way after the job was taken
 
 
 class Translator:

@@ -19,8 +19,8 @@ from qcpaas.errors import (
 )
 
 # Nothing was taken, and it may be asked again: time-out of the request itself, too many
-# requests, no way through to the server, maintenance.
-_AWAY = frozenset({408, 425, 429, 502, 503})
+# requests, maintenance. A bad gateway (502) may have lost the way after the job was taken.
+_AWAY = frozenset({408, 425, 429, 503})
 _UNREADABLE = (
     ValueError,  # JSON, pydantic's and the client's checks, a status that HTTP does not know
     TypeError,

@@ -281,3 +281,14 @@ def test_a_key_takes_little_time():
     best = min(timeit.repeat(lambda: circuit_key(circuit), number=20, repeat=5)) / 20
     # 0.15 to 0.3 ms measured; the bound leaves room for a machine that several share.
     assert best < 2e-3
+
+
+def test_arguments_of_a_defined_gate_keep_their_order():
+    text = (
+        'OPENQASM 3.0;\ninclude "stdgates.inc";\n'
+        "gate tilt(b, a) q { rx(a) q; rz(b) q; }\nqubit[1] q;\ntilt(1, 2) q[0];\n"
+    )
+    expected = QuantumCircuit(1)
+    expected.rx(2, 0)
+    expected.rz(1, 0)
+    assert Operator(from_payload(CircuitPayload(format="qasm3", text=text))) == Operator(expected)

@@ -201,7 +201,7 @@ def test_a_lost_reply_leaves_one_job_and_no_way_to_find_it(server, adapter):
         (422, SubmissionRefused, AdapterError),
         (429, DeviceUnavailable, DeviceUnavailable),
         (500, AcceptanceUnknown, DeviceUnavailable),
-        (502, DeviceUnavailable, DeviceUnavailable),
+        (502, AcceptanceUnknown, DeviceUnavailable),
         (503, DeviceUnavailable, DeviceUnavailable),
         (504, AcceptanceUnknown, DeviceUnavailable),
         (520, AcceptanceUnknown, DeviceUnavailable),
