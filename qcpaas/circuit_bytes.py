@@ -26,6 +26,7 @@ from qiskit.exceptions import QiskitError
 from qcpaas.errors import CircuitError
 
 QPY_MAGIC = b"QISKIT"
+MAX_BITS = 1_000_000  # a header may ask for billions, and Qiskit makes each of them
 _READ_ERRORS = (
     QiskitError,
     struct.error,
@@ -69,6 +70,7 @@ def from_bytes(data: bytes, source: str = "the payload") -> QuantumCircuit:
         with warnings.catch_warnings():
             # It warns of parameter vectors of which a circuit uses some elements only.
             warnings.simplefilter("ignore", UserWarning)
+            _check_bits(data)
             circuits = qpy.load(io.BytesIO(_repaired(data)))
     except _READ_ERRORS as error:
         raise CircuitError(
@@ -84,6 +86,17 @@ def told(error: BaseException) -> str:
     """What an error says, without the full stop."""
     message = getattr(error, "message", None) or str(error) or type(error).__name__
     return str(message).strip().rstrip(".")
+
+
+def _check_bits(data: bytes) -> None:
+    """Refuse a header that asks for more bits than there are reasons to; of QPY 5 and later."""
+    version = data[6] if len(data) > 6 else 0
+    start = (20 if version >= 10 else 19) + 5  # file header, kind, then name and phase
+    if version < 5 or len(data) < start + 8:
+        return
+    bits = sum(struct.unpack_from("!II", data, start))
+    if bits > MAX_BITS:
+        raise ValueError(f"it asks for {bits} qubits and clbits; up to {MAX_BITS} are read")
 
 
 def _repaired(data: bytes) -> bytes:

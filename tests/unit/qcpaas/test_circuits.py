@@ -135,6 +135,18 @@ def test_damaged_qpy_is_refused_or_read_but_never_breaks(cut, flip, byte):
         from_payload(payload)
 
 
+@pytest.mark.parametrize("version", [13, 14, 15])
+def test_a_header_that_asks_for_billions_of_qubits_is_refused(version):
+    file = io.BytesIO()
+    qpy.dump(QuantumCircuit(0x0A0B0C0D % 997), file, version=version)
+    data = file.getvalue()
+    size = (0x0A0B0C0D % 997).to_bytes(4, "big")
+    damaged = data.replace(size, (4_000_000_000).to_bytes(4, "big"), 1)
+    payload = CircuitPayload(format="qpy", text=base64.b64encode(damaged).decode())
+    with pytest.raises(CircuitError, match="asks for 4000000000 qubits"):
+        from_payload(payload)
+
+
 def test_a_payload_that_unpacks_to_too_much_is_refused(monkeypatch):
     monkeypatch.setattr("qcpaas.circuits.MAX_QPY_BYTES", 2**20)
     bomb = base64.b64encode(zlib.compress(bytes(2**22))).decode()
