@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from qiskit import QuantumCircuit
 from qiskit.circuit import ControlFlowOp
 
+from adapters.angles import check_angles
 from adapters.batches import join, split
 from adapters.contract import Capabilities, DeviceAdapter, DeviceSession, Submission
 from qcpaas.circuits import PROGRAM
@@ -87,6 +88,7 @@ def check_experiments(
         check_width(experiment.circuit, device, capabilities)
         _check_asked(experiment, device, capabilities)
         check_points(experiment)
+        check_angles(experiment, device, capabilities)
 
 
 def check_shots(experiment: Experiment, device: str, capabilities: Capabilities) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from adapters.angles import check_angles
 from adapters.contract import Capabilities, Submission
 from qcpaas.errors import SubmissionRefused
 from qcpaas.execution import Experiment
@@ -26,6 +27,7 @@ def check_limits(submission: Submission, device: str, capabilities: Capabilities
     for experiment in experiments:
         _check_shots(experiment, device, capabilities)
         _check_experiment(experiment, device, capabilities)
+        check_angles(experiment, device, capabilities)
     _check_kinds(experiments, device, capabilities)
     if submission.noise_model is not None and not capabilities.noise_models:
         raise SubmissionRefused(f"{device} takes no noise model. Choose a simulator or a twin.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,7 +21,7 @@ from adapters.contract import (
 )
 from adapters.ibm import sessions
 from adapters.ibm.calibration import read_calibration
-from adapters.ibm.circuits import check_executions, estimator_pub, sampler_pub
+from adapters.ibm.circuits import check_executions, estimator_pub, folded, sampler_pub
 from adapters.ibm.connection import Connected, Connection
 from adapters.ibm.errors import LONGEST, status_of
 from adapters.ibm.replies import (
@@ -97,7 +96,6 @@ class IbmAdapter(DeviceAdapter):
             token_lag_s=TOKEN_LAG_S,
             control_flow=CONTROL_FLOW.intersection(told.supported_instructions),
             estimates=True,
-            angle_ranges={"rzz": (0.0, math.pi / 2)} if "rzz" in gates else {},
         )
 
     def calibration(self, at: datetime | None = None) -> Snapshot | Unsupported:
@@ -223,11 +221,13 @@ class IbmAdapter(DeviceAdapter):
         if all(experiment.observables is not None for experiment in experiments):
             level = self._settings.resilience_level
             options = {"environment": environment, "resilience_level": level}
-            pubs = [estimator_pub(each, width) for each in experiments]
-            return lambda: EstimatorV2(mode, options).run(pubs)
+            estimator = EstimatorV2(mode, options)
+            asked = [folded(estimator_pub(each, width), estimator) for each in experiments]
+            return lambda: estimator.run(asked)
         check_executions(experiments, self.name)
-        pubs = [sampler_pub(each, width) for each in experiments]
-        return lambda: SamplerV2(mode, {"environment": environment}).run(pubs)
+        sampler = SamplerV2(mode, {"environment": environment})
+        pubs = [folded(sampler_pub(each, width), sampler) for each in experiments]
+        return lambda: sampler.run(pubs)
 
     def _connected(self) -> Connected:
         return self._connection.backend(self._address)

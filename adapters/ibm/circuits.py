@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit.circuit import ParameterExpression
 from qiskit.quantum_info import SparsePauliOp
 
 from qcpaas.errors import SubmissionRefused
@@ -49,6 +50,36 @@ def estimator_pub(experiment: Experiment, num_qubits: int) -> Pub:
     circuit = widened(experiment, num_qubits)
     # Columns of points meet rows of observables: every pair, as NumPy broadcasts.
     return (circuit, observables, _points(experiment, (1,)), float(precision))
+
+
+def folded(pub: Pub, primitive: Any) -> Any:
+    """The same PUB with every angle of ``rzz`` between 0 and π/2, as fractional gates need it.
+
+    Angles of 0 to π/2 stay as they are. Circuits with control flow do too: the client refuses
+    those that have others.
+
+    Args:
+        primitive: That it is for.
+    """
+    circuit = pub[0]
+    if "rzz" not in circuit.count_ops() or circuit.has_control_flow_op():
+        return pub
+    from qiskit.transpiler import PassManager
+    from qiskit_ibm_runtime.transpiler.passes.basis.fold_rzz_angle import (
+        FoldRzzAngle,
+        convert_to_rzz_valid_pub,
+    )
+
+    turned = PassManager([FoldRzzAngle()]).run(circuit)
+    if not any(turned_by.parameters for turned_by in _angles(turned)):
+        return (turned, *pub[1:])
+    return convert_to_rzz_valid_pub(primitive, (turned, *pub[1:]))
+
+
+def _angles(circuit: QuantumCircuit) -> list[ParameterExpression]:
+    """The symbolic angles of ``rzz``."""
+    turns = (item.operation.params[0] for item in circuit.data if item.operation.name == "rzz")
+    return [angle for angle in turns if isinstance(angle, ParameterExpression)]
 
 
 def widened(experiment: Experiment, num_qubits: int) -> QuantumCircuit:

@@ -4,6 +4,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
 
+from adapters.backend import check_experiments
 from adapters.contract import Capabilities, Submission
 from adapters.limits import check_limits
 from qcpaas.errors import SubmissionRefused
@@ -61,3 +62,14 @@ def test_a_noise_model_is_for_devices_that_take_one():
     with pytest.raises(SubmissionRefused, match="takes no noise model"):
         check(experiment(), noise_model={})
     check(experiment(), noise_model={}, capabilities=Capabilities(2, noise_models=True))
+
+
+def test_an_angle_outside_its_gates_range_is_refused_at_the_point_where_it_is():
+    narrow = Capabilities(num_qubits=2, angle_ranges={"rx": (0.0, 1.5)})
+    inside = Experiment(experiment().circuit, np.array([[0.0], [1.5]]), None, 10)
+    check(inside, capabilities=narrow)
+    outside = Experiment(experiment().circuit, np.array([[0.0], [1.75]]), None, 10)
+    with pytest.raises(SubmissionRefused, match=r"rx by 1\.75 rad; lab takes 0 to 1\.5"):
+        check(outside, capabilities=narrow)
+    with pytest.raises(SubmissionRefused, match=r"rx by 1\.75 rad"):
+        check_experiments([outside], "lab", narrow)

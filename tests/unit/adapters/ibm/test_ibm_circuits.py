@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import Clbit, Parameter, Qubit
+from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.quantum_info import Operator, SparsePauliOp, Statevector
 
 from adapters.ibm.circuits import (
     REGISTERS,
     check_executions,
     estimator_pub,
+    folded,
     registers,
     sampler_pub,
     widened,
@@ -141,3 +143,37 @@ def test_registers_are_joined_as_qiskit_joins_them(widths):
         keys = [int.from_bytes(row.tobytes(), "big") for row in found.outcomes]
         assert keys == sorted(set(keys))
         assert found.shots == 40
+
+
+@pytest.fixture(scope="module")
+def sampler():
+    """A client's primitive, of a simulator here."""
+    from qiskit_aer import AerSimulator
+    from qiskit_ibm_runtime import SamplerV2
+
+    return SamplerV2(AerSimulator())
+
+
+def test_angles_of_fractional_gates_are_folded_and_mean_the_same(sampler):
+    theta, phi = Parameter("theta"), Parameter("phi")
+    circuit = QuantumCircuit(3)
+    circuit.rzz(2.5, 0, 1)
+    circuit.rzz(2 * theta - phi, 1, 2)
+    circuit.rx(theta, 0)
+    values = np.random.default_rng(5).uniform(-7, 7, (40, 2))
+    pub = SamplerPub.coerce(
+        folded(sampler_pub(bound(circuit, (0, 1, 2), values=values, shots=1), 3), sampler)
+    )
+    sent = pub.parameter_values.bind_all(pub.circuit)
+    for point, row in zip(sent.tolist(), values, strict=True):
+        angles = [float(i.operation.params[0]) for i in point.data if i.operation.name == "rzz"]
+        assert all(-1e-12 <= angle <= np.pi / 2 + 1e-12 for angle in angles)
+        wanted = circuit.assign_parameters(dict(zip(circuit.parameters, row, strict=True)))
+        assert Operator(point).equiv(Operator(wanted))
+
+
+def test_angles_within_the_range_stay_as_they_are(sampler):
+    circuit = QuantumCircuit(2)
+    circuit.rzz(1.2, 0, 1)
+    pub = sampler_pub(bound(circuit, (0, 1), shots=1), 2)
+    assert folded(pub, sampler)[0] == pub[0]
