@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -54,20 +55,40 @@ def _filled(
     experiments: Sequence[Experiment], indices: Sequence[int], capabilities: Capabilities
 ) -> Iterator[tuple[Piece, ...]]:
     """Submissions filled one after another."""
-    most_points = capabilities.max_points
     held: list[Piece] = []
-    points = 0
     for index in indices:
         start, stop = 0, experiments[index].points
         while start < stop:
-            if held and (len(held) == capabilities.max_circuits or points == most_points):
+            room = _room(held, experiments[index], experiments, capabilities)
+            if held and room < 1:
                 yield tuple(held)
-                held, points = [], 0
-            taken = stop - start if most_points is None else min(stop - start, most_points - points)
+                held = []
+                continue
+            taken = int(min(stop - start, max(room, 1)))  # what is too much alone is refused later
             held.append(Piece(index, start, start + taken))
-            start, points = start + taken, points + taken
+            start += taken
     if held:
         yield tuple(held)
+
+
+def _room(
+    held: Sequence[Piece],
+    coming: Experiment,
+    experiments: Sequence[Experiment],
+    capabilities: Capabilities,
+) -> float:
+    """How many points of an experiment a submission takes besides what it holds."""
+    if len(held) == capabilities.max_circuits:
+        return 0
+    points = [piece.stop - piece.start for piece in held]
+    room = math.inf
+    if capabilities.max_points is not None:
+        room = capabilities.max_points - sum(points)
+    if capabilities.max_total_shots is not None and coming.shots:
+        shots = [experiments[piece.experiment].shots or 0 for piece in held]
+        used = sum(n * each for n, each in zip(points, shots, strict=True))
+        room = min(room, (capabilities.max_total_shots - used) // coming.shots)
+    return room
 
 
 def _start(placed: tuple[int, Outcome]) -> int:

@@ -43,6 +43,7 @@ class Capabilities:
         max_circuits: In one submission.
         max_points: Parameter points in one submission, all circuits together; a circuit without
             parameters counts as one.
+        max_total_shots: In one submission, over all circuits and points.
         equal_shots: All circuits of a submission have the same shots.
         exact: Gives exact probabilities where no shots are asked.
         noise_models: Takes an Aer noise model with the submission.
@@ -64,6 +65,7 @@ class Capabilities:
     max_shots: int = 1_000_000
     max_circuits: int = 10_000
     max_points: int | None = None
+    max_total_shots: int | None = None
     equal_shots: bool = False
     simulator: bool = False
     exact: bool = False

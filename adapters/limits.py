@@ -24,6 +24,12 @@ def check_limits(submission: Submission, device: str, capabilities: Capabilities
     _check_count("circuits", len(experiments), device, capabilities.max_circuits)
     points = sum(experiment.points for experiment in experiments)
     _check_count("parameter points", points, device, capabilities.max_points)
+    total = sum(experiment.points * (experiment.shots or 0) for experiment in experiments)
+    if capabilities.max_total_shots is not None and total > capabilities.max_total_shots:
+        raise SubmissionRefused(
+            f"{total} shots at all points together were asked of {device}; one job takes "
+            f"{capabilities.max_total_shots}. Send fewer points or shots at once."
+        )
     for experiment in experiments:
         _check_shots(experiment, device, capabilities)
         _check_experiment(experiment, device, capabilities)

@@ -21,7 +21,7 @@ from adapters.contract import (
 )
 from adapters.ibm import sessions
 from adapters.ibm.calibration import read_calibration
-from adapters.ibm.circuits import check_executions, estimator_pub, folded, sampler_pub
+from adapters.ibm.circuits import estimator_pub, folded, sampler_pub
 from adapters.ibm.connection import Connected, Connection
 from adapters.ibm.errors import LONGEST, status_of
 from adapters.ibm.replies import (
@@ -50,6 +50,7 @@ from store.snapshot import Snapshot
 if TYPE_CHECKING:
     from qiskit_ibm_runtime.api.clients import RuntimeClient
 
+MAX_EXECUTIONS = 10_000_000  # shots of one job, as IBM's page on job limits says
 MAX_POINTS = 1_000  # at 10,000 shots each, they are the most executions that one job takes
 MAX_CIRCUITS = 300
 # IBM states no bound; a job is listed with its tags from its acceptance on.
@@ -90,6 +91,7 @@ class IbmAdapter(DeviceAdapter):
             max_shots=told.max_shots,
             max_circuits=told.max_experiments or MAX_CIRCUITS,
             max_points=MAX_POINTS,
+            max_total_shots=MAX_EXECUTIONS,
             simulator=told.simulator,
             concurrent_jobs=CONCURRENT_JOBS,
             rep_delay_s=told.default_rep_delay,
@@ -224,7 +226,6 @@ class IbmAdapter(DeviceAdapter):
             estimator = EstimatorV2(mode, options)
             asked = [folded(estimator_pub(each, width), estimator) for each in experiments]
             return lambda: estimator.run(asked)
-        check_executions(experiments, self.name)
         sampler = SamplerV2(mode, {"environment": environment})
         pubs = [folded(sampler_pub(each, width), sampler) for each in experiments]
         return lambda: sampler.run(pubs)

@@ -17,7 +17,6 @@ from qcpaas.execution import Experiment
 REGISTERS = "qcpaas_registers"  # in a circuit's metadata, which comes back with its result
 # What a result's data has besides registers.
 _TAKEN = frozenset({"keys", "values", "items", "shape", "ndim", "size", "evs", "stds"})
-MAX_EXECUTIONS = 10_000_000  # of one sampler job, as IBM's page on job limits says
 
 Pub = tuple[Any, ...]
 
@@ -107,16 +106,6 @@ def registers(circuit: QuantumCircuit) -> tuple[tuple[str, int], ...]:
     if inside == list(circuit.clbits):
         return tuple((register.name, register.size) for register in circuit.cregs)
     return (("c", circuit.num_clbits),)
-
-
-def check_executions(experiments: Sequence[Experiment], device: str) -> None:
-    """Raises `SubmissionRefused` for more shots than one job may have."""
-    total = sum(_shots(experiment) * experiment.points for experiment in experiments)
-    if total > MAX_EXECUTIONS:
-        raise SubmissionRefused(
-            f"{total} shots at all points together were asked of {device}; one job takes "
-            f"{MAX_EXECUTIONS}. Send fewer points or shots at once."
-        )
 
 
 def _sendable(name: str, index: int) -> str:

@@ -92,6 +92,7 @@ class Description(Reply):
         circuit_formats: ``openqasm3`` always; ``qpy`` where it reads Qiskit's QPY, up to
             ``qpy_version``.
         max_points: Parameter points in one job, all circuits together.
+        max_total_shots: Of one job, over all experiments and points.
         equal_shots: All experiments of a job must ask for the same number of shots.
         rep_delay_s: Between two shots, besides the circuit's own duration.
         angle_ranges: Smallest and largest angle (rad) of gates that do not take every one.
@@ -108,6 +109,7 @@ class Description(Reply):
     max_shots: Count
     max_circuits: Count
     max_points: Count | None = None
+    max_total_shots: Count | None = None
     equal_shots: bool = False
     concurrent_jobs: Annotated[int, Field(ge=1, le=_LARGEST_SIZE)] = 1
     rep_delay_s: Seconds = 0.0

@@ -36,16 +36,22 @@ def answer(one):
     st.lists(st.tuples(st.integers(1, 7), st.sampled_from([10, 20, 30])), min_size=1, max_size=8),
     st.integers(1, 4),
     st.one_of(st.none(), st.integers(1, 5)),
+    st.one_of(st.none(), st.integers(30, 100)),
     st.booleans(),
 )
-def test_every_submission_keeps_the_limits_and_nothing_is_lost(batch, circuits, points, equal):
-    limits = Capabilities(1, max_circuits=circuits, max_points=points, equal_shots=equal)
+def test_every_submission_keeps_the_limits_and_nothing_is_lost(
+    batch, circuits, points, shots, equal
+):
+    limits = Capabilities(
+        1, max_circuits=circuits, max_points=points, max_total_shots=shots, equal_shots=equal
+    )
     experiments = [experiment(*each) for each in batch]
     pieces = split(experiments, limits)
     for placed in pieces:
         sent = [piece.of(experiments) for piece in placed]
         assert len(sent) <= circuits
         assert points is None or sum(one.points for one in sent) <= points
+        assert shots is None or sum(one.points * one.shots for one in sent) <= shots
         assert not equal or len({one.shots for one in sent}) == 1
     back = join(pieces, [[answer(piece.of(experiments)) for piece in placed] for placed in pieces])
     for one, counts in zip(experiments, back, strict=True):

@@ -64,6 +64,13 @@ def test_a_noise_model_is_for_devices_that_take_one():
     check(experiment(), noise_model={}, capabilities=Capabilities(2, noise_models=True))
 
 
+def test_the_shots_of_all_points_together_have_a_limit():
+    few = Capabilities(num_qubits=2, max_total_shots=500)
+    check(experiment(3, 100), experiment(2, 100), capabilities=few)
+    with pytest.raises(SubmissionRefused, match=r"600 shots .* one job takes 500"):
+        check(experiment(6, 100), capabilities=few)
+
+
 def test_an_angle_outside_its_gates_range_is_refused_at_the_point_where_it_is():
     narrow = Capabilities(num_qubits=2, angle_ranges={"rx": (0.0, 1.5)})
     inside = Experiment(experiment().circuit, np.array([[0.0], [1.5]]), None, 10)
