@@ -33,6 +33,7 @@ from adapters.contract import (
 )
 from adapters.distributions import over_clbits
 from adapters.jobs import LocalJobs
+from adapters.limits import check_limits
 from qcpaas.errors import DeviceUnavailable, ExecutionFailed, SubmissionRefused
 from qcpaas.execution import Counts, Distribution, Experiment
 from store.snapshot import Snapshot
@@ -87,8 +88,7 @@ class LocalBraketAdapter(DeviceAdapter):
 
     def submit(self, submission: Submission, token: str) -> JobHandle:
         """Runs it before returning."""
-        if submission.noise_model is not None:
-            raise SubmissionRefused(f"{self.name} takes no noise model. Choose aer.")
+        check_limits(submission, self.name, self.capabilities())
         programs = []
         for place, experiment in enumerate(submission.experiments):
             check_points(experiment)

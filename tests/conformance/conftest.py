@@ -48,11 +48,20 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_generate_tests(metafunc):
-    """One set of tests for each of a module's subjects; ``test_NAME.py`` tests NAME's."""
+    """One set of tests for each of a module's subjects; ``test_NAME.py`` tests NAME's.
+
+    Where time is short the first subject stands for the others, unless the module's ``QUICK``
+    names more; the others are slow.
+    """
     if "place" not in metafunc.fixturenames:
         return
     labels = _labels(metafunc.module.__file__)
-    metafunc.parametrize("place", range(len(labels)), ids=labels, scope="module")
+    quick = getattr(_subjects_of(metafunc.module.__file__), "QUICK", labels[:1])
+    places = [
+        pytest.param(place, id=label, marks=[] if label in quick else [pytest.mark.slow])
+        for place, label in enumerate(labels)
+    ]
+    metafunc.parametrize("place", places, scope="module")
 
 
 def _labels(test_file):
@@ -138,13 +147,13 @@ def refused(device):
     """Submits, and sees that it is refused with the numbers, and that nothing was taken."""
 
     def check(*experiments, numbers=()):
-        before = device.server and len(device.server.jobs())
+        before = device.server and device.server.count()
         with pytest.raises((SubmissionRefused, InputError)) as caught:
             device.submit(*experiments, token=new_token())
         message = str(caught.value).replace(",", "").replace("_", "")
         for number in numbers:
             assert str(number) in message
-        assert before == (device.server and len(device.server.jobs()))
+        assert before == (device.server and device.server.count())
 
     return check
 

@@ -30,6 +30,9 @@ class LoopbackServer(Qpu):
             self.start()
         super().set(**Controls().model_dump())
 
+    def count(self):
+        return len(self.log())
+
     def jobs(self, token=None):
         return [job for job in self.log() if token is None or job.token == token]
 

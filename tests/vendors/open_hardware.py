@@ -141,6 +141,8 @@ class Middle:
             rows = self._file._rows("select job_id, token, state, accepted_at from job")
             names = ("job_id", "token", "state", "accepted_at")
             answer = [dict(zip(names, row, strict=True)) for row in rows]
+        elif scope["path"] == "/_control/count":
+            ((answer,),) = self._file._rows("select count(*) from job")
         else:
             body = b""
             while True:

@@ -83,5 +83,13 @@ class VendorServer:
 
     def jobs(self, token=None):
         """Every acceptance as a dictionary of `vendors.service.Job`, in order."""
-        jobs = httpx.get(f"{self.url}/_control/jobs", trust_env=False).raise_for_status().json()
+        jobs = self._asked("jobs", {} if token is None else {"token": token})
         return [job for job in jobs if token is None or job["token"] == token]
+
+    def count(self):
+        """How many it has accepted."""
+        return self._asked("count")
+
+    def _asked(self, what, query=None):
+        address = f"{self.url}/_control/{what}"
+        return httpx.get(address, params=query, trust_env=False).raise_for_status().json()

@@ -11,6 +11,7 @@ from vendors.qcs_isa import NODES, isa
 from vendors.subjects import NoSuchFault, Subject
 
 LABELS = ("qvm", "qcs")
+QUICK = LABELS  # an adapter each
 PROCESSOR = "Ankaa-3"
 # Quil's gates by Qiskit's names, where the instruction itself has its fidelity.
 PAIRS = {"ISWAP": "iswap", "CZ": "cz"}

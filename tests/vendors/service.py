@@ -139,6 +139,11 @@ class Jobs:
             return self._read("", ())
         return self._read("WHERE token=?", (token,))
 
+    def count(self):
+        """How many were accepted."""
+        with self._open() as db:
+            return db.execute("SELECT COUNT(*) FROM job").fetchone()[0]
+
     def cancel(self, job_id):
         with self._open() as db:
             db.execute(
@@ -265,7 +270,9 @@ class Service:
 
     def _control(self, request):
         if request.path == "/_control/jobs":
-            return Reply(200, [vars(job) for job in self.jobs.all()])
+            return Reply(200, [vars(job) for job in self.jobs.all(request.query.get("token"))])
+        if request.path == "/_control/count":
+            return Reply(200, self.jobs.count())
         return Reply(200, self.jobs.set_faults(**(request.body or {})).model_dump())
 
     def _spoilt(self, reply, request, faults):

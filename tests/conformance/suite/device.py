@@ -10,6 +10,7 @@ import numpy as np
 from qiskit import QuantumCircuit, QuantumRegister, transpile
 from vendors.subjects import Subject
 
+from adapters.batches import join, split
 from adapters.contract import DeviceAdapter, DeviceJobState, Submission, Unsupported
 from adapters.registry import open_device
 from adapters.target import build_target
@@ -90,8 +91,13 @@ class Device:
         return self.adapter.result(handle, timeout_s=self.wait_s)
 
     def run(self, *experiments, seed=5):
-        """Counts of experiments that are sent together."""
-        return self.result(self.submit(*experiments, seed=seed)).counts
+        """Counts of experiments that are sent together, as far as the device's limits go."""
+        pieces = split(experiments, self.capabilities)
+        handles = [
+            self.submit(*(piece.of(experiments) for piece in placed), seed=seed)
+            for placed in pieces
+        ]
+        return join(pieces, [self.result(handle).counts for handle in handles])
 
     def await_state(self, handle, *states):
         """Ask until the job is in one of the states, or has ended."""

@@ -12,13 +12,16 @@ class WatchedServer:
 
     def __init__(self, server):
         self._server = server
-        self._before = len(server.jobs())
+        self._before = server.count()
 
     def set(self, **faults):
         try:
             self._server.set(**faults)
         except NoSuchFault as fault:
             pytest.skip(str(fault))
+
+    def count(self):
+        return self._server.count()
 
     def jobs(self, token=None):
         return self._server.jobs(token)
