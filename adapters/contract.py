@@ -17,8 +17,8 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from qcpaas.devices import DeviceInfo
 from qcpaas.execution import Counts, ExpectationValues, Experiment
-from qcpaas.schemas import DeviceInfo
 from store.snapshot import Snapshot
 
 CONTROL_FLOW = frozenset({"for_loop", "if_else", "switch_case", "while_loop"})

@@ -42,6 +42,7 @@ from adapters.loopback_wire import (
     Problem,
     State,
 )
+from qcpaas.devices import DeviceInfo
 from qcpaas.errors import (
     AcceptanceUnknown,
     AdapterError,
@@ -55,7 +56,6 @@ from qcpaas.errors import (
     UnknownDeviceJob,
     nearest,
 )
-from qcpaas.schemas import DeviceInfo
 from qcpaas.settings import Settings
 from store.snapshot import Snapshot
 

@@ -40,9 +40,9 @@ from adapters.own_gates import teach
 from adapters.prepare import walk
 from adapters.vendor import DeviceSettings, Vendor
 from qcpaas.calibration import Quantity
+from qcpaas.devices import DeviceRegistration
 from qcpaas.errors import ExecutionFailed, SubmissionRefused, UnknownDevice
 from qcpaas.execution import Counts, Distribution, Experiment
-from qcpaas.schemas import DeviceRegistration
 from store.snapshot import Reading, Snapshot
 
 _EVERYWHERE = frozenset({"measure", "delay", "barrier"})

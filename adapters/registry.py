@@ -6,8 +6,8 @@ from importlib.metadata import entry_points
 
 from adapters.contract import DeviceAdapter, DeviceProvider
 from adapters.vendor import Vendor
+from qcpaas.devices import DeviceInfo
 from qcpaas.errors import UnknownDevice, nearest
-from qcpaas.schemas import DeviceInfo
 from store.snapshot import Snapshot
 
 GROUP = "qcpaas.adapters"

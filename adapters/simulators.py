@@ -12,9 +12,9 @@ from adapters.aer import MAX_QUBITS, AerRunner, Method
 from adapters.contract import Capabilities, DeviceResult, Submission, Unsupported
 from adapters.frontends.qir_program import program_of, run_qir
 from adapters.simulated import SimulatedAdapter
+from qcpaas.devices import DeviceInfo
 from qcpaas.errors import SubmissionRefused, UnknownDevice, nearest
 from qcpaas.execution import Counts, Distribution, Experiment
-from qcpaas.schemas import DeviceInfo
 from store.snapshot import Snapshot
 
 _METHODS: dict[str, tuple[Method, str]] = {

@@ -10,8 +10,8 @@ from adapters.contract import Capabilities, Unsupported
 from adapters.fake_backends import NUM_QUBITS, canonical_name, read_snapshot
 from adapters.noise import DeviceErrors
 from adapters.simulated import SimulatedAdapter
+from qcpaas.devices import DeviceInfo
 from qcpaas.errors import UnknownDevice, nearest
-from qcpaas.schemas import DeviceInfo
 from store.snapshot import Snapshot
 
 REP_DELAY_S = 250e-6

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adapters.contract import DeviceAdapter
 from adapters.credentials import Credentials, NoCredentials
+from qcpaas.devices import DeviceInfo, DeviceRegistration
 from qcpaas.errors import InputError, UnknownDevice
-from qcpaas.schemas import DeviceInfo, DeviceRegistration
 from store.snapshot import Snapshot
 
 

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from qcpaas.calibration import CalibratedValue, CalibrationReport, Quantity
+from qcpaas.devices import DeviceInfo
 from qcpaas.errors import CalibrationError
-from qcpaas.schemas import DeviceInfo
 from store.snapshot import Provenance, Reading, Snapshot
 
 SHOWN = 5  # faults of a file that are told at once

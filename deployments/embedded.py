@@ -27,6 +27,7 @@ from qcpaas.calibration import (
     Quantity,
     ValueHistory,
 )
+from qcpaas.devices import DeviceInfo
 from qcpaas.errors import (
     InputError,
     JobHeld,
@@ -39,7 +40,6 @@ from qcpaas.prefect_api import PrefectApi
 from qcpaas.reports import rebuild, report_error
 from qcpaas.schemas import (
     CircuitJob,
-    DeviceInfo,
     Environment,
     ErrorReport,
     JobRecord,

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pydantic import SecretStr
 
+from qcpaas.devices import CredentialsInfo, CredentialsKind, DeviceInfo, DeviceRegistration
 from qcpaas.prefect_api import PrefectApi
 from qcpaas.prefect_blocks import PrefectBlocks
-from qcpaas.schemas import CredentialsInfo, CredentialsKind, DeviceInfo, DeviceRegistration
 from store.database import Store
 from store.devices import Devices
 

@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from flows import artifacts
 from flows.calibration_pages import publish_calibration, publish_devices
 from qcpaas.calibration_artifacts import KnownDevices
+from qcpaas.devices import DeviceInfo, DeviceRegistration
 from qcpaas.errors import InputError
 from qcpaas.prefect_questions import ANSWER
-from qcpaas.schemas import DeviceInfo, DeviceRegistration
 from qcpaas.settings import Settings
 from store.database import Store, open_store
 from store.devices import Devices

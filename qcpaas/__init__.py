@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qcpaas.binding import BindingPolicy
+    from qcpaas.devices import DeviceRegistration
     from qcpaas.errors import (
         AcceptanceUnknown,
         AdapterError,
@@ -61,14 +62,7 @@ if TYPE_CHECKING:
     from qcpaas.parts import next_part
     from qcpaas.primitives import Estimator, Sampler
     from qcpaas.provider import RuntimeProvider
-    from qcpaas.schemas import (
-        DeviceRegistration,
-        JobState,
-        OptionSpec,
-        PartialResult,
-        Progress,
-        Recovery,
-    )
+    from qcpaas.schemas import JobState, OptionSpec, PartialResult, Progress, Recovery
     from qcpaas.settings import Settings
     from qcpaas.worker import RuntimeWorkerBase
 
@@ -138,7 +132,7 @@ __all__ = [
 _HOMES = {
     "BindingPolicy": "binding",
     "Counts": "execution",
-    "DeviceRegistration": "schemas",
+    "DeviceRegistration": "devices",
     "Distribution": "execution",
     "EnrichedExecutionBackend": "execution",
     "Estimator": "primitives",

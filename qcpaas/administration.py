@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from qcpaas.schemas import CredentialsInfo, CredentialsKind, DeviceInfo, DeviceRegistration
+from qcpaas.devices import CredentialsInfo, CredentialsKind, DeviceInfo, DeviceRegistration
 
 
 class Administration(Protocol):

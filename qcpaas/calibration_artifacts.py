@@ -10,8 +10,8 @@ from datetime import datetime
 from pydantic import Field, ValidationError
 
 from qcpaas.calibration import CalibrationReport, DriftMark, Fit
+from qcpaas.devices import DeviceInfo
 from qcpaas.errors import PlatformError
-from qcpaas.schemas import DeviceInfo
 from qcpaas.wire import Wire
 
 CALIBRATION = "calibration"  # artifact types, beside Prefect's own

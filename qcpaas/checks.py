@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qcpaas.devices import DeviceInfo
 from qcpaas.errors import (
     CircuitError,
     InputError,
@@ -24,7 +25,6 @@ from qcpaas.schemas import (
     MAX_SHOTS,
     Bundle,
     CircuitJob,
-    DeviceInfo,
     Environment,
     OptionInfo,
     OptionSpec,

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pydantic import SecretStr
 
 from qcpaas.calibration_artifacts import KnownDevices
+from qcpaas.devices import CredentialsInfo, CredentialsKind, DeviceInfo, DeviceRegistration
 from qcpaas.prefect_api import PrefectApi
 from qcpaas.prefect_blocks import PrefectBlocks
 from qcpaas.prefect_questions import PrefectQuestions
-from qcpaas.schemas import CredentialsInfo, CredentialsKind, DeviceInfo, DeviceRegistration
 
 DEVICES = "devices/devices"  # the deployment
 

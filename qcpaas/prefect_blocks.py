@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from qcpaas.devices import CredentialsInfo, CredentialsKind
 from qcpaas.errors import InputError, PlatformError, UnknownDevice, nearest
 from qcpaas.prefect_api import PrefectApi
-from qcpaas.schemas import CredentialsInfo, CredentialsKind
 
 _PREFIX = "qcpaas-"  # Prefect has block types of its own for other services
 

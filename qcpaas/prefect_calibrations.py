@@ -32,13 +32,13 @@ from qcpaas.calibration_artifacts import (
 )
 from qcpaas.calibration_changes import by_key
 from qcpaas.checks import check_device
+from qcpaas.devices import DeviceInfo
 from qcpaas.errors import (
     CalibrationError,
     PlatformUnavailable,
     UnknownJob,
 )
 from qcpaas.prefect_api import PrefectApi, read_artifact
-from qcpaas.schemas import DeviceInfo
 
 REFRESH = "refresh-calibration/refresh-calibration"
 CHARACTERISE = "characterise/characterise"

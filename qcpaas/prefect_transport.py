@@ -23,6 +23,7 @@ from qcpaas.calibration import (
     Quantity,
     ValueHistory,
 )
+from qcpaas.devices import DeviceInfo
 from qcpaas.errors import (
     CalibrationError,
     InputError,
@@ -42,7 +43,6 @@ from qcpaas.prefect_questions import PrefectQuestions
 from qcpaas.reports import rebuild
 from qcpaas.schemas import (
     CircuitJob,
-    DeviceInfo,
     Environment,
     ErrorReport,
     JobRecord,

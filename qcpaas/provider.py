@@ -21,11 +21,11 @@ from qcpaas.calibration import (
 from qcpaas.calibration_changes import difference
 from qcpaas.calibration_units import read_quantity
 from qcpaas.checks import check_inputs, check_job
+from qcpaas.devices import DeviceInfo
 from qcpaas.errors import InputError
 from qcpaas.jobs import RuntimeJob
 from qcpaas.schemas import (
     CircuitJob,
-    DeviceInfo,
     ExecutionSettings,
     JobRecord,
     OptionInfo,

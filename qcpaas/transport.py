@@ -17,11 +17,11 @@ from qcpaas.calibration import (
     Quantity,
     ValueHistory,
 )
+from qcpaas.devices import DeviceInfo
 from qcpaas.errors import PlatformUnavailable
 from qcpaas.manifest import JobResult
 from qcpaas.schemas import (
     CircuitJob,
-    DeviceInfo,
     Environment,
     JobRecord,
     OptionInfo,

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Row, Select, select
 
+from qcpaas.devices import DeviceInfo, DeviceRegistration
 from qcpaas.errors import UnknownDevice, nearest
-from qcpaas.schemas import DeviceInfo, DeviceRegistration
 from store.database import Store
 from store.tables import Device, SnapshotPull, table
 

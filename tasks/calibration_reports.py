@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from calibration.interchange import from_report, to_report
 from calibration.merging import freshest
 from qcpaas.calibration import CalibrationReport, Fit, Quantity, ValueHistory
+from qcpaas.devices import DeviceInfo
 from qcpaas.errors import CalibrationError, UnknownDevice
-from qcpaas.schemas import DeviceInfo
 from store.calibrations import Calibrations
 from store.characterisation import Fits
 from store.database import Store

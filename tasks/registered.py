@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from adapters.contract import DeviceAdapter
 from adapters.registry import list_devices, open_device, vendor, vendors
+from qcpaas.devices import DeviceInfo, DeviceRegistration
 from qcpaas.errors import AdapterError, CalibrationError, InputError, UnknownDevice
-from qcpaas.schemas import DeviceInfo, DeviceRegistration
 from store.database import Store
 from store.devices import Devices
 from store.snapshot import Snapshot

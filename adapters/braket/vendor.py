@@ -22,8 +22,8 @@ from adapters.braket.properties import DeviceReply, facts_of
 from adapters.braket.settings import BraketSettings
 from adapters.contract import DeviceAdapter
 from adapters.vendor import Vendor
+from qcpaas.devices import DeviceInfo, DeviceRegistration
 from qcpaas.errors import CredentialsRefused, DeviceUnavailable, MalformedReply, UnknownDevice
-from qcpaas.schemas import DeviceInfo, DeviceRegistration
 from store.snapshot import Snapshot
 
 # Where QPUs stand, as the SDK's AwsDevice.REGIONS lists them.

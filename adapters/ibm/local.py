@@ -24,8 +24,8 @@ from adapters.ibm.results import read_result
 from adapters.jobs import LocalJobs
 from adapters.limits import check_limits
 from adapters.simulated import SimulatedAdapter
+from qcpaas.devices import DeviceInfo
 from qcpaas.errors import ExecutionFailed, SubmissionRefused, UnknownDevice, nearest
-from qcpaas.schemas import DeviceInfo
 from store.snapshot import Snapshot
 
 PREFIX = "local:"  # of an address

@@ -9,8 +9,8 @@ from adapters.contract import DeviceAdapter
 from adapters.ibm.credentials import IbmCredentials
 from adapters.ibm.settings import IbmSettings
 from adapters.vendor import Vendor
+from qcpaas.devices import DeviceInfo, DeviceRegistration
 from qcpaas.errors import InputError
-from qcpaas.schemas import DeviceInfo, DeviceRegistration
 from store.snapshot import Snapshot
 
 LOCAL = "local"

@@ -9,7 +9,7 @@ from adapters.iqm.connection import Connection
 from adapters.iqm.credentials import IqmCredentials
 from adapters.iqm.settings import IqmSettings
 from adapters.vendor import Vendor
-from qcpaas.schemas import DeviceInfo, DeviceRegistration
+from qcpaas.devices import DeviceInfo, DeviceRegistration
 from store.snapshot import Snapshot
 
 

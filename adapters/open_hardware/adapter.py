@@ -43,7 +43,7 @@ from adapters.open_hardware.messages import (
     Windows,
 )
 from adapters.open_hardware.packing import Packer, unpacked_result
-from adapters.open_hardware.vendor import OpenHardwareSettings
+from adapters.open_hardware.settings import OpenHardwareSettings
 from adapters.own_gates import teach
 from qcpaas.errors import (
     AdapterError,

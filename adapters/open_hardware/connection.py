@@ -15,7 +15,7 @@ from adapters.contract import Unsupported
 from adapters.open_hardware.credentials import OpenHardwareCredentials
 from adapters.open_hardware.messages import PREFIX, Problem
 from adapters.open_hardware.problems import UNSUPPORTED, kind_named
-from adapters.open_hardware.vendor import OpenHardwareSettings
+from adapters.open_hardware.settings import OpenHardwareSettings
 from qcpaas.errors import (
     AcceptanceUnknown,
     AdapterError,

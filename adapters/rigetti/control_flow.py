@@ -7,12 +7,12 @@ are refused.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from qiskit import QuantumCircuit
 from qiskit.circuit import CASE_DEFAULT, CircuitInstruction, ClassicalRegister, Clbit, Qubit
 
-if TYPE_CHECKING:
-    from adapters.rigetti.circuits import QuilWriter
+from qcpaas.errors import SubmissionRefused
 
 HOLDS = "scratch[0]"  # whether a condition does
 OTHER = "scratch[1]"
@@ -20,8 +20,33 @@ Names = Mapping[Qubit, int]
 Bits = Mapping[Clbit, int]
 
 
+class Writer(Protocol):
+    """What writes the blocks.
+
+    Attributes:
+        loops: Labels that ``continue`` and ``break`` lead to, the innermost loop last.
+        scratch: Bits that conditions need.
+    """
+
+    lines: list[str]
+    loops: list[tuple[str, str]]
+    scratch: int
+
+    def label(self) -> str:
+        """One that was not used before."""
+        ...
+
+    def inside(
+        self, block: QuantumCircuit, instruction: CircuitInstruction, names: Names, bits: Bits
+    ) -> None:
+        """Write a block of an instruction."""
+        ...
+
+    def refused(self, what: str, advice: str) -> SubmissionRefused: ...
+
+
 def write_control_flow(
-    writer: QuilWriter, instruction: CircuitInstruction, names: Names, bits: Bits
+    writer: Writer, instruction: CircuitInstruction, names: Names, bits: Bits
 ) -> None:
     """Write an instruction's blocks with labels around them."""
     by_name = {
@@ -37,7 +62,7 @@ def write_control_flow(
     by_name[instruction.name](writer, instruction, names, bits)
 
 
-def _if_else(writer: QuilWriter, instruction: CircuitInstruction, names: Names, bits: Bits) -> None:
+def _if_else(writer: Writer, instruction: CircuitInstruction, names: Names, bits: Bits) -> None:
     otherwise, end = writer.label(), writer.label()
     blocks = instruction.operation.blocks
     _condition(writer, instruction.operation.condition, bits)
@@ -49,7 +74,7 @@ def _if_else(writer: QuilWriter, instruction: CircuitInstruction, names: Names, 
     writer.lines.append(f"LABEL {end}")
 
 
-def _while(writer: QuilWriter, instruction: CircuitInstruction, names: Names, bits: Bits) -> None:
+def _while(writer: Writer, instruction: CircuitInstruction, names: Names, bits: Bits) -> None:
     begin, end = writer.label(), writer.label()
     writer.lines.append(f"LABEL {begin}")
     _condition(writer, instruction.operation.condition, bits)
@@ -60,7 +85,7 @@ def _while(writer: QuilWriter, instruction: CircuitInstruction, names: Names, bi
     writer.lines += [f"JUMP {begin}", f"LABEL {end}"]
 
 
-def _for(writer: QuilWriter, instruction: CircuitInstruction, names: Names, bits: Bits) -> None:
+def _for(writer: Writer, instruction: CircuitInstruction, names: Names, bits: Bits) -> None:
     """Unrolled, so that the loop's number can stand in an angle."""
     indices, parameter, body = instruction.operation.params
     end = writer.label()
@@ -74,7 +99,7 @@ def _for(writer: QuilWriter, instruction: CircuitInstruction, names: Names, bits
     writer.lines.append(f"LABEL {end}")
 
 
-def _switch(writer: QuilWriter, instruction: CircuitInstruction, names: Names, bits: Bits) -> None:
+def _switch(writer: Writer, instruction: CircuitInstruction, names: Names, bits: Bits) -> None:
     end = writer.label()
     for values, block in instruction.operation.cases_specifier():
         begin, after = writer.label(), writer.label()
@@ -90,12 +115,12 @@ def _switch(writer: QuilWriter, instruction: CircuitInstruction, names: Names, b
     writer.lines.append(f"LABEL {end}")
 
 
-def _leave(writer: QuilWriter, instruction: CircuitInstruction, names: Names, bits: Bits) -> None:
+def _leave(writer: Writer, instruction: CircuitInstruction, names: Names, bits: Bits) -> None:
     del names, bits
     writer.lines.append(f"JUMP {writer.loops[-1][instruction.name == 'break_loop']}")
 
 
-def _condition(writer: QuilWriter, condition: Any, bits: Bits) -> None:
+def _condition(writer: Writer, condition: Any, bits: Bits) -> None:
     """Set `HOLDS` where a bit, or every bit of a register, has its value."""
     wanted = _wanted(writer, condition, bits)
     writer.scratch = 2
@@ -107,7 +132,7 @@ def _condition(writer: QuilWriter, condition: Any, bits: Bits) -> None:
         writer.lines.append(f"AND {HOLDS} {OTHER}")
 
 
-def _wanted(writer: QuilWriter, condition: Any, bits: Bits) -> list[tuple[int, int]]:
+def _wanted(writer: Writer, condition: Any, bits: Bits) -> list[tuple[int, int]]:
     """Bits and the values that they must have; a number too large can never hold."""
     if isinstance(condition, tuple):
         what, value = condition

@@ -8,8 +8,8 @@ from adapters.rigetti.credentials import RigettiCredentials
 from adapters.rigetti.deadline import within
 from adapters.rigetti.qcs import Qcs
 from adapters.rigetti.qvm_server import QVMServer
+from qcpaas.devices import DeviceInfo
 from qcpaas.errors import AdapterError
-from qcpaas.schemas import DeviceInfo
 
 _WIDTH = 9  # of the QVM that is shown; any other opens as well
 
@@ -41,7 +41,7 @@ def processors(credentials: RigettiCredentials, timeout_s: float) -> Iterator[De
     from qcs_sdk.qpu import list_quantum_processors_async
 
     from adapters.rigetti.qpu import QPUAdapter
-    from adapters.rigetti.vendor import RigettiSettings
+    from adapters.rigetti.settings import RigettiSettings
 
     qcs = Qcs(credentials, timeout_s)
     qcs.token()

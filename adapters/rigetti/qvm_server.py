@@ -10,6 +10,7 @@ import httpx
 
 from adapters.rigetti.circuits import READOUT, QuilProgram
 from adapters.rigetti.results import Bits, bits_of_rows
+from adapters.rigetti.settings import Noise
 from qcpaas.errors import (
     AcceptanceUnknown,
     CredentialsRefused,
@@ -23,8 +24,6 @@ _AWAY = frozenset({429, 502, 503})
 _REFUSED = frozenset({401, 403})
 _FAILED = "QVM reported a problem running your program: "
 _VERSION = re.compile(r"\d+\.\d+")
-
-Noise = tuple[float, float, float]
 
 
 class QVMServer:

@@ -5,48 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Literal
-
-from pydantic import Field
 
 from adapters.contract import DeviceAdapter
 from adapters.rigetti.credentials import RigettiCredentials
-from adapters.vendor import DeviceSettings, Vendor
+from adapters.rigetti.settings import REQUEST_TIMEOUT_S, RigettiSettings
+from adapters.vendor import Vendor
+from qcpaas.devices import DeviceInfo, DeviceRegistration
 from qcpaas.errors import CredentialsRefused, DeviceUnavailable, InputError, UnknownDevice
-from qcpaas.schemas import DeviceInfo, DeviceRegistration
 from store.snapshot import Snapshot
 
 QVM = "qvm:"
 MAX_QUBITS = 30  # 16 GiB of amplitudes
 _PROCESSOR = re.compile(r"[A-Za-z0-9][\w.-]*")
 _WIDTH = re.compile(r"(\d+)q(-square)?(-qvm)?")
-REQUEST_TIMEOUT_S = 30.0
 QVM_TIMEOUT_S = 120.0
-Noise = tuple[float, float, float]
-
-
-class RigettiSettings(DeviceSettings):
-    """How a device is reached and run.
-
-    Attributes:
-        connection: How a processor is reached: ``gateway`` of QCS, ``direct`` where a reservation
-            lets in, or ``endpoint``.
-        endpoint_id: Which endpoint, where the connection is ``endpoint``.
-        request_timeout_s: Of one request to QCS.
-        execution_timeout_s: Of one run on a QVM; of one execution on a processor, where it is set.
-        compiler: ``native`` sends our circuits' own gates; ``quilc`` lets Rigetti's compiler see
-            them before a processor does.
-        gate_noise: Of a QVM: probabilities of X, Y and Z after each gate.
-        measurement_noise: Of a QVM: the same before each measurement.
-    """
-
-    connection: Literal["gateway", "direct", "endpoint"] = "gateway"
-    endpoint_id: str = ""
-    request_timeout_s: float = Field(REQUEST_TIMEOUT_S, gt=0)
-    execution_timeout_s: float | None = Field(None, gt=0)
-    compiler: Literal["native", "quilc"] = "native"
-    gate_noise: Noise | None = None
-    measurement_noise: Noise | None = None
 
 
 class RigettiVendor(Vendor):
@@ -146,5 +118,5 @@ def _processor(
 def _check_installed() -> None:
     if find_spec("qcs_sdk") is None:
         raise DeviceUnavailable(
-            "Rigetti's client is not installed. Install it with `pip install qcpaas[rigetti]`."
+            "Rigetti's client is not installed in this environment. Add pyquil to it."
         )

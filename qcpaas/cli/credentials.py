@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from qcpaas.cli import tables
 from qcpaas.cli.connection import AsJson, Remote, connect
+from qcpaas.devices import CredentialsKind
 from qcpaas.errors import InputError, UnknownDevice, nearest
-from qcpaas.schemas import CredentialsKind
 
 app = typer.Typer(help="Keep what opens vendors' devices.", invoke_without_command=True)
 

@@ -10,8 +10,8 @@ from pydantic import JsonValue, ValidationError
 
 from qcpaas.cli import tables
 from qcpaas.cli.connection import AsJson, Remote, connect
+from qcpaas.devices import DeviceInfo, DeviceRegistration
 from qcpaas.errors import InputError
-from qcpaas.schemas import DeviceInfo, DeviceRegistration
 
 app = typer.Typer(help="List, add and remove devices.", invoke_without_command=True)
 

@@ -15,16 +15,9 @@ from rich.table import Table
 
 from qcpaas.cli.figures import age, plain, result_tables, summary
 from qcpaas.cli.partial import partial_tables
+from qcpaas.devices import CredentialsInfo, DeviceInfo
 from qcpaas.jobs import RuntimeJob
-from qcpaas.schemas import (
-    CredentialsInfo,
-    DeviceInfo,
-    JobRecord,
-    JobState,
-    OptionInfo,
-    PartialResult,
-    PrunedJob,
-)
+from qcpaas.schemas import JobRecord, JobState, OptionInfo, PartialResult, PrunedJob
 
 _PIPED_COLUMNS = 160
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from adapters.fake_backends import NUM_QUBITS, read_snapshot
 from calibration.interchange import from_report, to_report
 from qcpaas.calibration import CalibratedValue, CalibrationReport, Quantity
+from qcpaas.devices import DeviceInfo
 from qcpaas.errors import CalibrationError
-from qcpaas.schemas import DeviceInfo
 from store.snapshot import Provenance, Reading, Snapshot
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

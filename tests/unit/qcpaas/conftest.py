@@ -7,18 +7,11 @@ import numpy as np
 import pytest
 
 from qcpaas.calibration import CalibrationRun, HistoryPoint, ValueHistory
+from qcpaas.devices import DeviceInfo
 from qcpaas.errors import CalibrationError, InputError, JobCancelled, NotReady, UnknownJob
 from qcpaas.manifest import CalibrationUse, JobResult, Manifest
 from qcpaas.reports import rebuild, report_error
-from qcpaas.schemas import (
-    DeviceInfo,
-    Environment,
-    JobRecord,
-    JobState,
-    OptionInfo,
-    PartialResult,
-    Progress,
-)
+from qcpaas.schemas import Environment, JobRecord, JobState, OptionInfo, PartialResult, Progress
 from qcpaas.unpacking import loaded
 
 DEVICES = (

@@ -18,6 +18,7 @@ from qcpaas.checks import (
     missing,
 )
 from qcpaas.circuit_items import circuit_items
+from qcpaas.devices import DeviceInfo
 from qcpaas.errors import (
     CircuitError,
     InputError,
@@ -31,7 +32,6 @@ from qcpaas.schemas import (
     MAX_SHOTS,
     Bundle,
     CircuitJob,
-    DeviceInfo,
     Environment,
     ExecutionSettings,
     OptionSpec,

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from qcpaas.calibration import Quantity
+from qcpaas.devices import DeviceInfo
 from qcpaas.errors import UnknownDevice
-from qcpaas.schemas import DeviceInfo
 from store.calibrations import Calibrations
 from store.database import Store
 from store.devices import Devices

@@ -17,6 +17,7 @@ from adapters.braket.credentials import BraketCredentials
 from adapters.braket.vendor import BraketVendor
 from adapters.contract import DeviceJobState, JobHandle, Submission, Unsupported
 from adapters.registry import open_device
+from qcpaas.devices import DeviceRegistration
 from qcpaas.errors import (
     AcceptanceUnknown,
     CredentialsRefused,
@@ -29,7 +30,6 @@ from qcpaas.errors import (
     UnknownDeviceJob,
 )
 from qcpaas.execution import Binding, Experiment
-from qcpaas.schemas import DeviceRegistration
 
 
 @pytest.fixture(scope="module")

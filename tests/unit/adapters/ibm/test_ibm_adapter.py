@@ -28,6 +28,7 @@ from adapters.ibm.credentials import IbmCredentials
 from adapters.ibm.vendor import IbmVendor
 from adapters.registry import open_device
 from qcpaas.calibration import Quantity
+from qcpaas.devices import DeviceRegistration
 from qcpaas.errors import (
     AcceptanceUnknown,
     CredentialsRefused,
@@ -40,7 +41,6 @@ from qcpaas.errors import (
     UnknownDevice,
 )
 from qcpaas.execution import Binding, Experiment
-from qcpaas.schemas import DeviceRegistration
 
 NAME = "ibm:ibm_fractional"
 LONG_S = 60.0  # a delay that no test waits for

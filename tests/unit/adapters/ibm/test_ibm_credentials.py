@@ -6,8 +6,8 @@ from adapters.ibm.credentials import IbmCredentials
 from adapters.ibm.settings import IbmSettings
 from adapters.ibm.vendor import IbmVendor
 from adapters.vendor import read_settings
+from qcpaas.devices import DeviceRegistration
 from qcpaas.errors import CredentialsRefused, InputError
-from qcpaas.schemas import DeviceRegistration
 
 SECRET = "a-secret-key-of-44-characters"
 

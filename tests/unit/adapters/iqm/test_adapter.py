@@ -18,6 +18,7 @@ from adapters.iqm.credentials import IqmCredentials
 from adapters.iqm.vendor import IqmVendor
 from adapters.registry import open_device
 from qcpaas.calibration import Quantity
+from qcpaas.devices import DeviceRegistration
 from qcpaas.errors import (
     AcceptanceUnknown,
     AdapterError,
@@ -33,7 +34,6 @@ from qcpaas.errors import (
     UnknownDeviceJob,
 )
 from qcpaas.execution import Binding, Experiment
-from qcpaas.schemas import DeviceRegistration
 
 SHOTS = 200
 LONG_S = 60.0  # a delay that no test waits for

@@ -19,6 +19,7 @@ from adapters.contract import JobHandle, Submission
 from adapters.open_hardware.credentials import OpenHardwareCredentials
 from adapters.open_hardware.vendor import OpenHardwareVendor
 from adapters.registry import open_device
+from qcpaas.devices import DeviceRegistration
 from qcpaas.errors import (
     AcceptanceUnknown,
     CredentialsRefused,
@@ -30,7 +31,6 @@ from qcpaas.errors import (
     UnknownDeviceJob,
 )
 from qcpaas.execution import Binding, Experiment
-from qcpaas.schemas import DeviceRegistration
 
 COMMAND = Path(sys.executable).with_name("qcpaas")
 OPENSSL = (

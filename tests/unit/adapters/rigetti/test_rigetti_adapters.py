@@ -20,6 +20,7 @@ from adapters.rigetti.credentials import RigettiCredentials
 from adapters.rigetti.handles import SentJob
 from adapters.rigetti.isa import architecture
 from qcpaas.calibration import Quantity
+from qcpaas.devices import DeviceRegistration
 from qcpaas.errors import (
     CredentialsRefused,
     DeviceUnavailable,
@@ -31,7 +32,6 @@ from qcpaas.errors import (
     UnknownDeviceJob,
 )
 from qcpaas.execution import Experiment
-from qcpaas.schemas import DeviceRegistration
 
 PROCESSOR = "Ankaa-9"  # one of its qubits does not work
 

@@ -10,6 +10,7 @@ from qiskit.quantum_info import SparsePauliOp
 from qcpaas.checks import check_circuits
 from qcpaas.circuit_items import circuit_items
 from qcpaas.circuits import read_circuit
+from qcpaas.devices import DeviceInfo
 from qcpaas.errors import CircuitError, InputError
 from qcpaas.frontends import asked_observables, native_result, reading
 from qcpaas.frontends.cirq import ordered
@@ -20,7 +21,6 @@ from qcpaas.schemas import (
     CircuitItem,
     CircuitJob,
     CircuitPayload,
-    DeviceInfo,
     ExecutionSettings,
     ObservableTerm,
 )
