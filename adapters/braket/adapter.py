@@ -9,17 +9,18 @@ import os
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 
 from adapters.backend import check_points
-from adapters.braket.aws import Aws, Reply
+from adapters.braket.aws import Aws
 from adapters.braket.calibration import read_calibration
 from adapters.braket.circuits import Dialect, write_program
 from adapters.braket.credentials import BraketCredentials
 from adapters.braket.errors import Conflict, Malformed, NotFound
-from adapters.braket.properties import Count, DeviceReply, Facts, facts_of
+from adapters.braket.properties import DeviceReply, Facts, facts_of
+from adapters.braket.replies import ENDED, Accepted, TaskPage, TaskReply, arns_of, together
 from adapters.braket.results import Outcome, joined, read_result
 from adapters.braket.settings import BraketSettings
 from adapters.braket.tasks import (
@@ -60,51 +61,6 @@ from store.snapshot import Snapshot
 TOKEN_LAG_S = 5.0
 SEARCHED_PAGES = 100  # of a hundred tasks each
 _FOUND_LATE_S = (0.3, 0.7, 1.5)  # a new task can be missing for a moment
-_STATES = {
-    "CREATED": DeviceJobState.QUEUED,
-    "QUEUED": DeviceJobState.QUEUED,
-    "RUNNING": DeviceJobState.RUNNING,
-    "CANCELLING": DeviceJobState.RUNNING,
-    "COMPLETED": DeviceJobState.COMPLETED,
-    "FAILED": DeviceJobState.FAILED,
-    "CANCELLED": DeviceJobState.CANCELLED,
-}
-_ENDED = frozenset({DeviceJobState.FAILED, DeviceJobState.CANCELLED, DeviceJobState.COMPLETED})
-
-
-class TaskReply(Reply):
-    """Of ``GetQuantumTask``."""
-
-    quantum_task_arn: str
-    status: Literal[
-        "CREATED", "QUEUED", "RUNNING", "CANCELLING", "COMPLETED", "FAILED", "CANCELLED"
-    ]
-    device_arn: str
-    shots: Count
-    output_s3_bucket: str
-    output_s3_directory: str
-    created_at: datetime
-    ended_at: datetime | None = None
-    failure_reason: str = ""
-    num_successful_shots: Count | None = None
-
-    @property
-    def state(self) -> DeviceJobState:
-        return _STATES[self.status]
-
-
-class Accepted(Reply):
-    quantum_task_arn: str = Field(pattern=r"^arn:[^\s]+$", max_length=256)
-
-
-class TaskSummary(Reply):
-    quantum_task_arn: str
-    tags: dict[str, str] = Field(default_factory=dict)
-
-
-class TaskPage(Reply):
-    quantum_tasks: tuple[TaskSummary, ...]
-    next_token: str | None = None
 
 
 class BraketAdapter(DeviceAdapter):
@@ -217,12 +173,12 @@ class BraketAdapter(DeviceAdapter):
         return self._handle(accepted, token)
 
     def status(self, handle: JobHandle) -> DeviceJobState:
-        return _together([task.state for task in self._tasks(handle)])
+        return together([task.state for task in self._tasks(handle)])
 
     def result(self, handle: JobHandle, timeout_s: float | None = None) -> DeviceResult:
         def ended() -> list[TaskReply] | None:
             tasks = self._tasks(handle)
-            return tasks if all(task.state in _ENDED for task in tasks) else None
+            return tasks if all(task.state in ENDED for task in tasks) else None
 
         tasks = await_result(handle, ended, timeout_s)
         for task in tasks:
@@ -240,7 +196,7 @@ class BraketAdapter(DeviceAdapter):
         return DeviceResult(counts, sum(told), details=self._details(tasks, times))
 
     def cancel(self, handle: JobHandle) -> Unsupported | None:
-        for arn in _arns(handle):
+        for arn in arns_of(handle):
             try:
                 self._aws.ask(
                     "braket", self._aws.region(arn), "cancel_quantum_task", quantumTaskArn=arn
@@ -356,7 +312,7 @@ class BraketAdapter(DeviceAdapter):
         return self._folder
 
     def _tasks(self, handle: JobHandle) -> list[TaskReply]:
-        return [self._task(arn) for arn in _arns(handle)]
+        return [self._task(arn) for arn in arns_of(handle)]
 
     def _task(self, arn: str) -> TaskReply:
         for pause in (*_FOUND_LATE_S, None):
@@ -427,26 +383,3 @@ class BraketAdapter(DeviceAdapter):
 
     def _unknown(self, arn: str) -> UnknownDeviceJob:
         return UnknownDeviceJob(f"{self.name} has no task {arn}. Look for it in Braket's console.")
-
-
-def _arns(handle: JobHandle) -> list[str]:
-    arns = handle.device_job_id.split(SEPARATOR)
-    for arn in arns:
-        if arn.count(":") < 5 or not arn.startswith("arn:"):
-            raise UnknownDeviceJob(
-                f"{handle.device} has no task {handle.device_job_id}: it is not the ARN of one."
-            )
-    return arns
-
-
-def _together(states: Sequence[DeviceJobState]) -> DeviceJobState:
-    """Of several tasks: not ended while one has not, then the worst."""
-    order = (
-        DeviceJobState.RUNNING,
-        DeviceJobState.QUEUED,
-        DeviceJobState.FAILED,
-        DeviceJobState.CANCELLED,
-    )
-    if DeviceJobState.QUEUED in states and set(states) & _ENDED:
-        return DeviceJobState.RUNNING
-    return next((state for state in order if state in states), DeviceJobState.COMPLETED)
