@@ -27,13 +27,14 @@ _PLATFORM = f"{Path(__file__).parent}{os.sep}"  # every call into the platform e
 def report_error(error: BaseException) -> ErrorReport:
     """What a client needs to know of an error.
 
-    An error of our tree keeps its class. Any other becomes `WorkloadError` where it passed through
+    An error of our tree keeps its class, a class derived elsewhere counts as the one in the tree
+    that it comes from. Any other becomes `WorkloadError` where it passed through
     the user's modules, and `JobFailed` elsewhere. The traceback starts at the user's own lines.
     """
     text = "" if isinstance(error, _FROM_OUTSIDE) else user_traceback(error)
     if isinstance(error, QCPaaSError):
         return ErrorReport(
-            type=type(error).__name__,
+            type=_class_in_tree(type(error)).__name__,
             message=as_named_by_user(str(error)),
             retryable=error.retryable,
             traceback_text=as_named_by_user(getattr(error, "traceback_text", "")) or text,
@@ -46,6 +47,10 @@ def report_error(error: BaseException) -> ErrorReport:
         retryable=kind.retryable,
         traceback_text=text or "".join(traceback.format_exception(error)),
     )
+
+
+def _class_in_tree(kind: type[QCPaaSError]) -> type[QCPaaSError]:
+    return next(each for each in kind.__mro__ if each.__module__ == errors.__name__)
 
 
 def rebuild(report: ErrorReport) -> QCPaaSError:

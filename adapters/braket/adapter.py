@@ -95,7 +95,6 @@ class BraketAdapter(DeviceAdapter):
             max_shots=(reserved or service.shots_range)[1],
             max_circuits=limits.executables,
             max_points=limits.executables,
-            max_total_shots=limits.total_shots,
             equal_shots=True,
             simulator=not facts.qpu,
             concurrent_jobs=self._settings.concurrent_tasks,

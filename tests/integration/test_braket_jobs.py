@@ -38,7 +38,10 @@ def rotation():
     return circuit
 
 
-@pytest.mark.parametrize("which", [0, 1], ids=["iqm", "rigetti"])
+@pytest.mark.parametrize(
+    "which",
+    [pytest.param(0, id="iqm"), pytest.param(1, id="rigetti", marks=pytest.mark.slow)],
+)
 def test_values_of_late_bound_circuits_are_those_of_the_exact_state(platform, qpus, which):
     subject = qpus[which]
     before = len(subject.server.jobs())
