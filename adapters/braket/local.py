@@ -40,6 +40,7 @@ from store.snapshot import Snapshot
 
 WIDEST = {"braket_sv": 25, "braket_dm": 12}  # what fits into 1 GB
 EMULATOR = "braket_dm"
+_NUMBER = re.compile(r"\d+")
 _MEASURE = re.compile(r"^\s*b\[\d+\]\s*=\s*measure\s+[^;]*;\s*$", re.MULTILINE)
 
 Prepare = Callable[[str, dict[str, float]], tuple[str, dict[str, float]]]
@@ -151,12 +152,16 @@ class LocalBraketAdapter(DeviceAdapter):
         source = program.gates
         if self._facts is not None:
             source, inputs = self._noisy(program, inputs), {}
-        targets = ", ".join(reversed(qubits))
-        text = f"{source}\n#pragma braket result probability {targets}\n"
+        wanted = qubits[::-1]
+        # In ascending order: the simulator gives three qubits of another order by the inverse of
+        # the permutation that was asked.
+        asked = sorted(wanted, key=lambda name: int(_NUMBER.findall(name)[-1]))
+        text = f"{source}\n#pragma braket result probability {', '.join(asked)}\n"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of circuits without noise
             task = self._simulate(OpenQasm(source=text, inputs=inputs))
-        values = np.asarray(task.values[0], dtype=np.float64).reshape(-1)
+        given = np.asarray(task.values[0], dtype=np.float64).reshape((2,) * len(asked))
+        values = given.transpose([asked.index(name) for name in wanted]).reshape(-1)
         return np.where(values > 1e-15, values, 0.0)
 
     def _simulate(self, program: Any) -> Any:
