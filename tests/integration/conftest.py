@@ -37,7 +37,7 @@ def taking_up():
     @contextmanager
     def working(transport, flow):
         over = threading.Event()
-        arguments = (transport._api, flow, over)
+        arguments = (transport._api, flow, deploy(transport._api, flow), over)
         worker = threading.Thread(target=work, args=arguments, name="worker", daemon=True)
         worker.start()
         yield
@@ -47,15 +47,18 @@ def taking_up():
     return working
 
 
-def work(api, flow, over):
+def deploy(api, flow):
+    flow_id = api.post("flows/", {"name": flow.name})["id"]
+    return api.post("deployments/", {"name": flow.name, "flow_id": flow_id})["id"]
+
+
+def work(api, flow, deployment_id, over):
     from prefect.client.orchestration import get_client
     from prefect.flow_engine import run_flow
 
-    flow_id = api.post("flows/", {"name": flow.name})["id"]
-    deployment = api.post("deployments/", {"name": flow.name, "flow_id": flow_id})
     body = {
         "flow_runs": {
-            "deployment_id": {"any_": [deployment["id"]]},
+            "deployment_id": {"any_": [deployment_id]},
             "state": {"type": {"any_": ["SCHEDULED"]}},
         }
     }
