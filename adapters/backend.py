@@ -12,10 +12,40 @@ from qiskit.circuit import ControlFlowOp
 
 from adapters.angles import check_angles
 from adapters.batches import join, split
-from adapters.contract import Capabilities, DeviceAdapter, DeviceSession, Submission
+from adapters.contract import (
+    Capabilities,
+    DeviceAdapter,
+    DeviceSession,
+    Submission,
+    Unsupported,
+)
 from qcpaas.circuits import PROGRAM
 from qcpaas.errors import CircuitError, OptionError, ShotsError, SubmissionRefused
-from qcpaas.execution import ExecutionBackend, Experiment, Outcome, Plan
+from qcpaas.execution import (
+    Binding,
+    CalibrationValues,
+    ExecutionBackend,
+    Experiment,
+    Outcome,
+    Plan,
+    PlanningServices,
+)
+
+
+class AdapterServices(PlanningServices):
+    """What a device's adapter alone can tell: the calibration that it reports now."""
+
+    def __init__(self, adapter: DeviceAdapter, seed: int) -> None:
+        self._adapter = adapter
+        self._seed = seed
+
+    @property
+    def seed(self) -> int:
+        return self._seed
+
+    def calibration(self, binding: Binding | None) -> CalibrationValues | None:
+        found = None if binding is None else self._adapter.calibration()
+        return None if isinstance(found, Unsupported) else found
 
 
 class DeviceBackend(ExecutionBackend):
@@ -41,6 +71,10 @@ class DeviceBackend(ExecutionBackend):
             raise SubmissionRefused(
                 f"{adapter.name} takes no noise model. Choose a simulator or a twin."
             )
+
+    @property
+    def services(self) -> PlanningServices:
+        return AdapterServices(self.adapter, self._seed_source())
 
     def plan(self, experiments: Sequence[Experiment]) -> Plan:
         columns = tuple(tuple(range(e.parameter_values.shape[1])) for e in experiments)

@@ -15,6 +15,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit.library import XGate
 
 from qcpaas import (
+    Cost,
     Counts,
     Distribution,
     EnrichedExecutionBackend,
@@ -43,8 +44,8 @@ class FlippedReadout(EnrichedExecutionBackend):
         plain, turned = outcomes[::2], outcomes[1::2]
         return tuple(map(joined, plain, turned))
 
-    def circuit_factor(self) -> int:
-        return 2
+    def cost(self, experiment: Experiment) -> Cost:
+        return Cost(circuits=2)
 
 
 def flipped(circuit: QuantumCircuit) -> QuantumCircuit:

@@ -22,6 +22,7 @@ class DeviceEstimator(EnrichedExecutionBackend):
 
     rank = 50
     levels = frozenset[Level]({"expectation"})
+    measures = True
 
     def expand(self, experiments: Sequence[Experiment]) -> tuple[Sequence[Experiment], PlanContext]:
         return experiments, PlanContext()

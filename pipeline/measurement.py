@@ -36,6 +36,7 @@ class MeasurementBasis(EnrichedExecutionBackend):
 
     rank = 50
     internal = True
+    measures = True
     levels = frozenset[Level]({"counts", "expectation"})
 
     def expand(

@@ -21,6 +21,7 @@ from qcpaas.execution import (
     Outcome,
     Plan,
     PlanContext,
+    Spent,
 )
 from qcpaas.schemas import OptionInfo, OptionSpec
 
@@ -79,10 +80,12 @@ def build_stack(
             an option that cannot give what is asked.
     """
     layers = [_layer(spec, level) for spec in specs]
-    _check_order([option for option, _ in layers])
-    if any(option is DeviceEstimator for option, _ in layers):
-        _check_estimator([option for option, _ in layers])
-    else:
+    options = [option for option, _ in layers]
+    _check_order(options)
+    _check_conflicts(options)
+    if any(option is DeviceEstimator for option in options):
+        _check_estimator(options)
+    if not any(option.measures for option in options):
         layers.append((MeasurementBasis, MeasurementBasis.Settings()))
     stack = device
     for option, settings in sorted(layers, key=lambda layer: layer[0].rank, reverse=True):
@@ -170,9 +173,23 @@ def combine_together(
         end = start + share.size
         own = Plan(plan.experiments[start:end], share.contexts)
         combined = stacks[share.members[0]].combine(own, outcomes[start:end])
-        answers.update(zip(share.members, combined, strict=True))
+        spent = _spent(own.experiments)
+        for member, outcome in zip(share.members, combined, strict=True):
+            answers[member] = replace(outcome, spent=spent.get(member, Spent(0, 0)))
         start = end
     return tuple(answers[index] for index in range(len(answers)))
+
+
+def _spent(planned: Sequence[Experiment]) -> dict[int, Spent]:
+    """What the planned experiments of each source cost."""
+    totals: dict[int, Spent] = {}
+    for experiment in planned:
+        circuits, shots = totals.get(experiment.source, (0, 0))
+        points = experiment.points
+        totals[experiment.source] = Spent(
+            circuits + points, shots + points * (experiment.shots or 0)
+        )
+    return totals
 
 
 def parameter_columns(circuit: QuantumCircuit, source: QuantumCircuit) -> tuple[int, ...]:
@@ -226,6 +243,23 @@ def _check_estimator(options: Sequence[OptionClass]) -> None:
         raise OptionError(
             f"option {', '.join(inside)} corrects counts, and DeviceEstimator lets the device "
             "answer expectation values. Leave one of them out."
+        )
+
+
+def _check_conflicts(options: Sequence[OptionClass]) -> None:
+    names = [option.option_name() for option in options]
+    for option, name in zip(options, names, strict=True):
+        for other in names:
+            if other in option.conflicts:
+                raise OptionError(
+                    f"options {name} and {other} make no sense together: "
+                    f"{option.conflicts[other]}. Leave one of them out."
+                )
+    measuring = [name for option, name in zip(options, names, strict=True) if option.measures]
+    if len(measuring) > 1:
+        raise OptionError(
+            f"options {' and '.join(measuring)} each measure observables in a way of their own. "
+            "Keep one of them."
         )
 
 

@@ -15,6 +15,7 @@ from pipeline.folding import FoldedGates, fold
 from pipeline.strength import LARGEST, scales_for
 from qcpaas.errors import MitigationError
 from qcpaas.execution import (
+    Cost,
     EnrichedExecutionBackend,
     ExpectationValues,
     Experiment,
@@ -96,9 +97,10 @@ class ZeroNoiseExtrapolation(EnrichedExecutionBackend):
             for scales, mixed in zip(context.scales, context.mixed_values, strict=True)
         )
 
-    def circuit_factor(self) -> int:
+    def cost(self, experiment: Experiment) -> Cost:
         factors = self.settings.scale_factors
-        return len(FIXED if factors == "auto" else factors)
+        scales = len(FIXED if factors == "auto" else factors)
+        return Cost(scales, scales)
 
     def _folded(self, experiment: Experiment) -> list[tuple[QuantumCircuit, float]]:
         """The circuit at every noise scale, and the scales that were reached."""

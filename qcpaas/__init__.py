@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         WorkloadError,
     )
     from qcpaas.execution import (
+        Cost,
         Counts,
         Distribution,
         EnrichedExecutionBackend,
@@ -56,9 +57,10 @@ if TYPE_CHECKING:
         Experiment,
         OptionSettings,
         PlanContext,
+        PlanningServices,
     )
     from qcpaas.jobs import RuntimeJob
-    from qcpaas.manifest import Manifest
+    from qcpaas.manifest import Diagnostic, Manifest, Plot, Series
     from qcpaas.parts import next_part
     from qcpaas.primitives import Estimator, Sampler
     from qcpaas.provider import RuntimeProvider
@@ -72,10 +74,12 @@ __all__ = [
     "BindingPolicy",
     "CalibrationError",
     "CircuitError",
+    "Cost",
     "Counts",
     "CredentialsRefused",
     "DeviceRegistration",
     "DeviceUnavailable",
+    "Diagnostic",
     "Distribution",
     "EnrichedExecutionBackend",
     "Estimator",
@@ -100,8 +104,10 @@ __all__ = [
     "PackingError",
     "PartialResult",
     "PlanContext",
+    "PlanningServices",
     "PlatformError",
     "PlatformUnavailable",
+    "Plot",
     "Progress",
     "ProtocolFailed",
     "QCPaaSError",
@@ -112,6 +118,7 @@ __all__ = [
     "RuntimeProvider",
     "RuntimeWorkerBase",
     "Sampler",
+    "Series",
     "SessionClosed",
     "Settings",
     "ShotsError",

@@ -15,11 +15,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
-from qcpaas.manifest import Diagnostic
+from qcpaas.calibration import Quantity
+from qcpaas.manifest import Diagnostic, Plot
+from qcpaas.noise import GateLayer, LayerNoise
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,6 +73,7 @@ class Experiment:
         shots: For each point; ``None`` asks for exact probabilities.
         binding: Set when the circuit has been compiled for a device.
         source: Index of the caller's experiment that this one serves.
+        device: To run on, where that is another than the job's; only logical options set it.
     """
 
     circuit: QuantumCircuit
@@ -79,6 +82,7 @@ class Experiment:
     shots: int | None = 4096
     binding: Binding | None = None
     source: int = 0
+    device: str = ""
 
     @property
     def level(self) -> Level:
@@ -136,6 +140,20 @@ class Distribution:
         )
 
 
+class Spent(NamedTuple):
+    """Circuit executions (one a parameter point) and shots in all of them."""
+
+    circuits: int
+    shots: int
+
+
+class Cost(NamedTuple):
+    """What an option multiplies: the circuits to execute, and the shots in all of them."""
+
+    circuits: float = 1.0
+    shots: float = 1.0
+
+
 @dataclass(frozen=True, eq=False)
 class Counts:
     """First result level: what was measured, one `Distribution` a parameter point.
@@ -149,6 +167,7 @@ class Counts:
     registers: tuple[tuple[str, int], ...]
     readout: NDArray[np.float64] | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
+    spent: Spent | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +179,7 @@ class ExpectationValues:
         variances: Squared standard errors of ``values``, same shape; 0 where exact.
         raw_values: Without any option's correction, where an option changed them.
         raw_variances: Of ``raw_values``.
+        spent: What was executed for it; set when all options are done.
     """
 
     values: NDArray[np.float64]
@@ -167,15 +187,23 @@ class ExpectationValues:
     raw_values: NDArray[np.float64] | None = None
     raw_variances: NDArray[np.float64] | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
+    spent: Spent | None = None
 
 
 Outcome = Counts | ExpectationValues
 
 
 class PlanContext(BaseModel):
-    """What an option must remember between ``plan`` and ``combine``; JSON-serialisable."""
+    """What an option must remember between ``plan`` and ``combine``; JSON-serialisable.
+
+    Attributes:
+        announcement: What the job's user should know before anything is spent, such as a
+            sampling overhead.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    announcement: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,8 +232,54 @@ class Plan:
         return replace(self, experiments=moved)
 
 
+class CalibrationValues(Protocol):
+    """A calibration snapshot, as far as options need it."""
+
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def content_id(self) -> str: ...
+
+    @property
+    def gates(self) -> Mapping[str, Sequence[tuple[int, ...]]]:
+        """Physical qubits of every gate of each name."""
+        ...
+
+    def get(self, quantity: Quantity, *qubits: int, gate: str = "") -> float | None:
+        """One value of physical qubits in SI units; ``None`` where it was not reported."""
+        ...
+
+    def readout_error(self, qubit: int) -> tuple[float, float] | None:
+        """``p(1|0)`` and ``p(0|1)`` of a physical qubit."""
+        ...
+
+
+class PlanningServices:
+    """What an option may ask of the platform while it plans; the innermost backend has them."""
+
+    @property
+    def seed(self) -> int:
+        """Root of an option's random choices: another for each call, the same on a resumed job."""
+        return 0
+
+    def calibration(self, binding: Binding | None) -> CalibrationValues | None:
+        """The snapshot that a circuit was bound with; ``None`` on an ideal simulator."""
+        return None
+
+    def learnt_noise(
+        self, binding: Binding | None, layers: Sequence[GateLayer]
+    ) -> tuple[LayerNoise | None, ...]:
+        """What was learnt of each layer under the binding's calibration."""
+        return (None,) * len(layers)
+
+
 class ExecutionBackend(ABC):
     """Runs experiments."""
+
+    @property
+    def services(self) -> PlanningServices:
+        return PlanningServices()
 
     @abstractmethod
     def plan(self, experiments: Sequence[Experiment]) -> Plan:
@@ -246,7 +320,13 @@ class EnrichedExecutionBackend(ExecutionBackend):
         levels: What it can be asked for.
         requires: Distributions that it needs installed.
         internal: Placed by the platform, not named by users.
-        reusable_plan: Whether one plan serves every parameter point (false for fresh samples).
+        reusable_plan: Whether one plan serves every parameter point. False for an option that
+            draws fresh samples, or reads parameter values: it plans each call anew, at its points.
+        logical: Whether it works on circuits as the user gave them, before they are compiled; its
+            rank is below 0, and its experiments may name a device to run on.
+        measures: Whether it turns observables into counts itself, in place of the measurement
+            basis; a stack has one such option.
+        conflicts: Names of options that it makes no sense with, and why not.
     """
 
     rank: ClassVar[int] = 50
@@ -254,6 +334,9 @@ class EnrichedExecutionBackend(ExecutionBackend):
     requires: ClassVar[tuple[str, ...]] = ()
     internal: ClassVar[bool] = False
     reusable_plan: ClassVar[bool] = True
+    logical: ClassVar[bool] = False
+    measures: ClassVar[bool] = False
+    conflicts: ClassVar[Mapping[str, str]] = {}
 
     class Settings(OptionSettings):
         pass
@@ -274,9 +357,22 @@ class EnrichedExecutionBackend(ExecutionBackend):
     def reduce(self, context: PlanContext, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
         """Outcomes of the given experiments from those of the expanded ones."""
 
-    def circuit_factor(self) -> int:
-        """Circuits that one circuit becomes, for the estimate."""
-        return 1
+    @property
+    def services(self) -> PlanningServices:
+        return self.inner.services
+
+    def cost(self, experiment: Experiment) -> Cost:
+        """What the option multiplies for an experiment, known before it is planned."""
+        return Cost()
+
+    def wanted_noise(self, experiments: Sequence[Experiment]) -> tuple[GateLayer, ...]:
+        """Layers whose noise is to be learnt before `expand` sees these bound experiments."""
+        return ()
+
+    @classmethod
+    def plots(cls, figures: Mapping[str, JsonValue]) -> tuple[Plot, ...]:
+        """Plots of a diagnostic's figures; drawn once, when the job ends."""
+        return ()
 
     def plan(self, experiments: Sequence[Experiment]) -> Plan:
         expanded, context = self.expand(experiments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import Field, JsonValue
 
@@ -12,10 +13,41 @@ from qcpaas.wire import Wire
 
 
 class Diagnostic(Wire):
-    """What an option found out about its own work: fits, norms, factors."""
+    """What an option found out about its own work: fits, norms, factors.
+
+    Attributes:
+        warning: Why the option has probably made things worse, or is not to be trusted here.
+    """
 
     option: str
     figures: dict[str, JsonValue] = Field(default_factory=dict)
+    warning: str = ""
+
+
+class Series(Wire):
+    """Points of one kind in a plot; ``errors`` are standard errors of ``y``."""
+
+    label: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    errors: tuple[float, ...] = ()
+    style: Literal["points", "line", "bars"] = "points"
+
+
+class Plot(Wire):
+    """A plot of an option's diagnostics: series over one axis, or a matrix.
+
+    Attributes:
+        matrix: Rows from top to bottom, in place of series.
+        labels: Of the matrix's columns, or of the places on the x axis.
+    """
+
+    title: str
+    x_label: str = ""
+    y_label: str = ""
+    series: tuple[Series, ...] = ()
+    matrix: tuple[tuple[float, ...], ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 class CalibrationUse(Wire):

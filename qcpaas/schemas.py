@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue
 from qcpaas.binding import BindingPolicy
 from qcpaas.devices import DeviceInfo
 from qcpaas.errors import OptionError
+from qcpaas.noise import NoiseLearning
 from qcpaas.wire import Wire
 
 MAX_SHOTS = 10_000_000
@@ -138,6 +139,7 @@ class ExecutionSettings(Wire):
             before a circuit is bound.
         binding: When a placement is given up for a newer calibration's.
         recovery: Decisions for going on after an interruption.
+        noise_learning: How noise is learnt, where an option draws on it.
     """
 
     backend: str
@@ -151,6 +153,7 @@ class ExecutionSettings(Wire):
     max_calibration_age_s: float | None = Field(default=None, gt=0)
     binding: BindingPolicy = BindingPolicy()
     recovery: Recovery = Recovery()
+    noise_learning: NoiseLearning = NoiseLearning()
 
 
 class Requirement(Wire):
@@ -264,6 +267,7 @@ class Estimate(Wire):
     Attributes:
         qpu_s: Seconds on the device; ``qpu_s_hi`` is the upper end of its interval.
         circuits: Circuit executions in one pass, mitigation included.
+        circuit_factor, shot_factor: What mitigation multiplies them and the shots by.
         log_esp: Natural log of the expected success probability of the worst circuit.
         duration_s: Scheduled duration of the longest circuit.
         method: How the figures were obtained.
@@ -276,6 +280,8 @@ class Estimate(Wire):
     log_esp: float
     duration_s: float
     method: str
+    circuit_factor: float = 1.0
+    shot_factor: float = 1.0
 
 
 class CallOutcome(Wire):

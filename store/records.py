@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qcpaas.errors import PlatformError
-from qcpaas.execution import Counts, Distribution, ExpectationValues, Outcome
+from qcpaas.execution import Counts, Distribution, ExpectationValues, Outcome, Spent
 from qcpaas.manifest import Diagnostic
 
 WORTH_PACKING = 1024  # bytes
@@ -150,11 +150,12 @@ def _put_counts(writer: _Writer, counts: Counts) -> list[Any]:
         None if counts.readout is None else writer.floats(counts.readout),
         _told(counts.diagnostics),
         writer.packed([point.outcomes for point in points]),
+        counts.spent,
     ]
 
 
 def _get_counts(reader: _Reader, head: list[Any]) -> Counts:
-    _, registers, points, dtype, readout, diagnostics, widths = head
+    _, registers, points, dtype, readout, diagnostics, widths, *spent = head
     weights = reader.weights(dtype, sum(rows for _, _, rows in points))
     inverse = None if readout is None else reader.floats(readout)
     found, start = [], 0
@@ -167,6 +168,7 @@ def _get_counts(reader: _Reader, head: list[Any]) -> Counts:
         registers=tuple((name, size) for name, size in registers),
         readout=inverse,
         diagnostics=_diagnostics(diagnostics),
+        spent=_spent(spent),
     )
 
 
@@ -178,30 +180,38 @@ def _put_values(writer: _Writer, outcome: ExpectationValues) -> list[Any]:
         writer.floats(outcome.variances),
         [None if array is None else writer.floats(array) for array in raw],
         _told(outcome.diagnostics),
+        outcome.spent,
     ]
 
 
 def _get_values(reader: _Reader, head: list[Any]) -> ExpectationValues:
     # In the order in which they were put.
-    _, values, variances, (raw_values, raw_variances), diagnostics = head
+    _, values, variances, (raw_values, raw_variances), diagnostics, *spent = head
     return ExpectationValues(
         values=reader.floats(values),
         variances=reader.floats(variances),
         raw_values=None if raw_values is None else reader.floats(raw_values),
         raw_variances=None if raw_variances is None else reader.floats(raw_variances),
         diagnostics=_diagnostics(diagnostics),
+        spent=_spent(spent),
     )
 
 
 def _told(diagnostics: Sequence[Diagnostic]) -> list[list[Any]]:
-    return [[note.option, note.figures] for note in diagnostics]
+    return [[note.option, note.figures, note.warning] for note in diagnostics]
 
 
 def _diagnostics(told: list[list[Any]]) -> tuple[Diagnostic, ...]:
     # Unvalidated: they were valid when they were kept, and a replay reads thousands.
     return tuple(
-        Diagnostic.model_construct(option=option, figures=figures) for option, figures in told
+        Diagnostic.model_construct(option=note[0], figures=note[1], warning="".join(note[2:]))
+        for note in told
     )
+
+
+def _spent(told: list[Any]) -> Spent | None:
+    """Answers of before it was kept have none."""
+    return Spent(*told[0]) if told and told[0] is not None else None
 
 
 @dataclass

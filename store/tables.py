@@ -354,6 +354,22 @@ class Observation(Row, table=True):
     source: str
 
 
+class LearntNoise(Row, table=True):
+    """Noise of a gate layer as it was learnt under one calibration.
+
+    ``layer`` is a hash of its gates and their physical qubits, ``elements`` one of what the
+    calibration said of these: noise stays valid under a new snapshot that changes nothing of it.
+    """
+
+    __table_args__ = (Index("ix_learntnoise_device_measured_at", "device", "measured_at"),)
+
+    device: str = Field(primary_key=True)
+    layer: str = Field(primary_key=True)
+    elements: str = Field(primary_key=True)
+    measured_at: datetime = Field(sa_type=UtcDateTime)
+    payload: bytes = Field(sa_type=LargeBinary)
+
+
 def table(row: type[Row]) -> Table:
     """The table behind a row class, for statements that skip the object mapper.
 

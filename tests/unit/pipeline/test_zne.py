@@ -88,7 +88,7 @@ def test_too_few_gates_for_the_wanted_scales_are_refused():
 
 
 def test_the_cost_is_one_circuit_a_scale():
-    assert option(scale_factors=(1, 3, 5, 7)).circuit_factor() == 4
+    assert option(scale_factors=(1, 3, 5, 7)).cost(experiment(1)) == (4, 4)
 
 
 def bound(gates, log_fidelity, shots=4096):
@@ -105,7 +105,7 @@ def test_automatic_scales_follow_the_expected_fidelity_of_each_circuit():
     assert context.scales == tuple(
         tuple(count / 20 for count in counts[first : first + 3]) for first in (0, 3)
     )
-    assert zne.circuit_factor() == 3
+    assert zne.cost(bound(20, -0.05)).circuits == 3
     decays = [decayed(scale) for scales in context.scales for scale in scales]
     for outcome in zne.reduce(context, decays):
         assert outcome.values == pytest.approx(np.array([[1.25, 0.6], [-0.5, 0.9]]), abs=1e-9)
