@@ -138,8 +138,10 @@ __all__ = [
 # Where each name lives; the others are errors.
 _HOMES = {
     "BindingPolicy": "binding",
+    "Cost": "execution",
     "Counts": "execution",
     "DeviceRegistration": "devices",
+    "Diagnostic": "manifest",
     "Distribution": "execution",
     "EnrichedExecutionBackend": "execution",
     "Estimator": "primitives",
@@ -152,12 +154,15 @@ _HOMES = {
     "OptionSpec": "schemas",
     "PartialResult": "schemas",
     "PlanContext": "execution",
+    "PlanningServices": "execution",
+    "Plot": "manifest",
     "Progress": "schemas",
     "Recovery": "schemas",
     "RuntimeJob": "jobs",
     "RuntimeProvider": "provider",
     "RuntimeWorkerBase": "worker",
     "Sampler": "primitives",
+    "Series": "manifest",
     "Settings": "settings",
     "next_part": "parts",
 }
