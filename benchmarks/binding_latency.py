@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from qiskit import QuantumCircuit, transpile
 
 from adapters.fake_backends import read_snapshot
@@ -42,7 +43,7 @@ class Loop:
     portfolio: Portfolio
     binder: Binder
     days: list[Snapshot]
-    values: np.ndarray
+    values: NDArray[np.float64]
 
     @classmethod
     def of(cls, make: Callable[[int], QuantumCircuit], device: str, days: int, seed: int) -> Loop:

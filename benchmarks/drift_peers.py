@@ -44,7 +44,8 @@ class Peer:
 
 def day_to_day(values: Array, limit: float) -> Array:
     """Change since the last reading: 0.5 is up by half, or down to the inverse of that."""
-    return np.expm1(np.abs(np.diff(values, prepend=np.nan)))
+    change: Array = np.expm1(np.abs(np.diff(values, prepend=np.nan)))
+    return change
 
 
 def shewhart(values: Array, limit: float) -> Array:

@@ -190,7 +190,8 @@ def lifted(gate: Matrix, places: list[int], qubits: int) -> Matrix:
     tensor = gate.reshape([2] * (2 * width))
     identity = np.eye(2**qubits, dtype=complex).reshape([2] * qubits + [2**qubits])
     moved = np.tensordot(tensor, identity, axes=(range(width, 2 * width), places))
-    return np.moveaxis(moved, range(width), places).reshape(2**qubits, 2**qubits)
+    whole = np.moveaxis(moved, range(width), places).reshape(2**qubits, 2**qubits)
+    return whole.astype(np.complex128)
 
 
 # --- other frameworks ---------------------------------------------------------------------------

@@ -110,9 +110,9 @@ def _arranged(parts: Sequence[_Part], width: int, num_qubits: int) -> tuple[Inde
         Rows of shape ``(width, m)`` and their scores; none where the parts do not fit together
         in the places that were tried.
     """
-    rows = np.zeros((width, 1), dtype=np.intp)
-    scores = np.zeros(1)
-    taken = np.zeros((num_qubits, 1), dtype=bool)
+    rows: Index = np.zeros((width, 1), dtype=np.intp)
+    scores: Array = np.zeros(1)
+    taken: NDArray[np.bool_] = np.zeros((num_qubits, 1), dtype=bool)
     for part in parts:
         overlaps = taken[part.rows].any(axis=0)  # (places of the part, arrangements)
         sums = np.where(overlaps, -np.inf, part.scores[:, None] + scores)

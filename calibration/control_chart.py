@@ -309,8 +309,8 @@ class _Scores:
         rarest = 0.5 / (len(self._pool) + 1)
         low = np.maximum(errors / min(self._pool[0], -1.0), 1.0) ** -TAIL
         high = np.maximum(errors / max(self._pool[-1], 1.0), 1.0) ** -TAIL
-        share = np.where(share <= rarest, rarest * low, share)
-        return np.where(share >= 1 - rarest, 1 - rarest * high, share)
+        raised: Array = np.where(share <= rarest, rarest * low, share)
+        return np.where(raised >= 1 - rarest, 1 - rarest * high, raised)
 
     def _pair(self, scores: Array) -> None:
         paired = np.isfinite(scores) & np.isfinite(self._last)

@@ -147,7 +147,7 @@ def _either_way(errors: Array, turns: Flags, couplers: Couplers) -> tuple[Array,
 
 
 def _rotation(one_qubit: Mapping[str, Array], snapshot: Snapshot) -> Array:
-    best = np.full(snapshot.num_qubits, DEAD)
+    best: Array = np.full(snapshot.num_qubits, DEAD)
     for gate, errors in one_qubit.items():
         takes_time = np.full(snapshot.num_qubits, gate != "reset")
         if (Quantity.GATE_DURATION_S.value, gate) in snapshot.layout.of_gates:

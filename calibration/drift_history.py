@@ -70,7 +70,8 @@ def to_scale(quantity: Quantity, values: Array) -> Array:
     if quantity in _FREQUENCIES:
         return values
     if quantity in _TIMES:
-        return np.log(np.maximum(values, SHORTEST_S))
+        logs: Array = np.log(np.maximum(values, SHORTEST_S))
+        return logs
     bounded = np.clip(values, SMALLEST_ERROR, LARGEST_ERROR)
     return np.log(bounded / (1 - bounded))
 

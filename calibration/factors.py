@@ -196,9 +196,9 @@ def _propagate(model: _Model) -> tuple[Array, Array]:
     start = SPIKE**2 * (1 - SLAB_SHARE) + SLAB**2 * SLAB_SHARE
     precision = np.full(model.count, 1 / start)  # of what stands in for the prior
     precision[n:] = 1 / KIND_SPREAD**2
-    shift = np.zeros(model.count)
-    logs = np.zeros(model.count)
-    variances = 1 / precision
+    shift: Array = np.zeros(model.count)
+    logs: Array = np.zeros(model.count)
+    variances: Array = 1 / precision
     for _ in range(ROUNDS):
         expected, slopes = model.at(logs)
         doubt = model.variances + (MODEL_SHARE * expected) ** 2 + MODEL_NATS**2

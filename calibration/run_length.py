@@ -57,5 +57,5 @@ def _simulated(reference: float, cap: float, correlation: float) -> tuple[Array,
         if step >= BURN_IN:
             crossed += alarms.sum(axis=1)
     resolved = crossed >= 20
-    rates = crossed[resolved] / (CHAINS * (STEPS - BURN_IN))
-    return LIMITS[resolved], np.log(rates)
+    rates = crossed[resolved].astype(np.float64) / (CHAINS * (STEPS - BURN_IN))
+    return LIMITS[resolved].astype(np.float64), np.log(rates)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from math import ceil, log, sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 from qiskit import QuantumCircuit
 
@@ -205,7 +206,7 @@ def _readout(binding: Binding | None, echo: Echo) -> tuple[tuple[float, float], 
     return tuple((float(errors[q][0]), float(errors[q][1])) for q in echo.qubits)
 
 
-def _padded(expected: Sequence[int], width: int) -> np.ndarray:
+def _padded(expected: Sequence[int], width: int) -> NDArray[np.uint8]:
     """Bits as `Distribution.outcomes` packs them: clbit 0 last."""
     bits = np.zeros(8 * width, dtype=np.uint8)
     bits[len(bits) - len(expected) :] = expected[::-1]

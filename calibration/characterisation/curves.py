@@ -29,7 +29,8 @@ def decay(x: Real, offset: float, amplitude: float, time: float) -> Real:
 def fringe(x: Real, *parameters: float) -> Real:
     """A damped sine; parameters: offset, amplitude, angular frequency, phase, rate of decay."""
     offset, amplitude, omega, phase, rate = parameters
-    return offset + amplitude * np.sin(x * omega + phase) * np.exp(-x * rate)
+    damped: Real = offset + amplitude * np.sin(x * omega + phase) * np.exp(-x * rate)
+    return damped
 
 
 def oscillation(x: Real, offset: float, amplitude: float, period: float, phase: float) -> Real:

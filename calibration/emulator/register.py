@@ -105,7 +105,8 @@ class Register:
         if self.state.ndim == 2:
             self.state = channel @ self.state
         else:
-            self.state = np.moveaxis(np.tensordot(channel, self.state, (1, place)), 0, place)
+            moved = np.tensordot(channel, self.state, (1, place)).astype(np.complex128, copy=False)
+            self.state = np.moveaxis(moved, 0, place)
 
     def _part_by_order(self, duration_ns: float) -> None:
         """Each coherence order goes its own path; paths of equal signed time are one."""
