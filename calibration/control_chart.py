@@ -274,7 +274,7 @@ class _Scores:
         self._pool = np.empty(0)
         self._waiting = np.full((LONGEST_WAIT, elements), np.nan)
         self._count = np.zeros(elements, dtype=np.int64)
-        self._last = np.full(elements, np.nan)
+        self._last: Array = np.full(elements, np.nan)
         self._products = CORRELATION * PAIRS
         self._squares = float(PAIRS)
 

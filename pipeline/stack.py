@@ -73,20 +73,71 @@ def build_stack(
     """Decorate a device with options, outermost first.
 
     The measurement basis is placed where it belongs, between the options that change circuits
-    and those that correct counts.
+    and those that correct counts. Logical options are left out: `build_logical_stack`.
 
     Raises:
         OptionError: An unknown name, a wrong order, a wrong setting, a missing distribution, or
             an option that cannot give what is asked.
     """
-    layers = [_layer(spec, level) for spec in specs]
+    layers = _checked_layers(compiled_specs(specs), level)
     options = [option for option, _ in layers]
-    _check_order(options)
-    _check_conflicts(options)
     if any(option is DeviceEstimator for option in options):
         _check_estimator(options)
     if not any(option.measures for option in options):
         layers.append((MeasurementBasis, MeasurementBasis.Settings()))
+    return _decorated(device, layers)
+
+
+def build_logical_stack(
+    specs: Sequence[OptionSpec], compiler: ExecutionBackend, level: Level
+) -> ExecutionBackend:
+    """Decorate what compiles and runs circuits with the options that see them before.
+
+    Raises:
+        OptionError: As in `build_stack`.
+    """
+    return _decorated(compiler, _checked_layers(logical_specs(specs), level))
+
+
+def logical_specs(specs: Sequence[OptionSpec]) -> tuple[OptionSpec, ...]:
+    """Those that work on circuits before they are compiled."""
+    _check_order([option_named(spec.name) for spec in specs])
+    return tuple(spec for spec in specs if option_named(spec.name).logical)
+
+
+def compiled_specs(specs: Sequence[OptionSpec]) -> tuple[OptionSpec, ...]:
+    """The others."""
+    return tuple(spec for spec in specs if not option_named(spec.name).logical)
+
+
+def option_named(name: str) -> OptionClass:
+    """An option of this environment.
+
+    Raises:
+        OptionError: There is none, or it cannot be imported.
+    """
+    known = find_options()
+    if name in known:
+        return known[name]
+    why = broken_options().get(name)
+    if why is not None:
+        raise OptionError(f"option {name} is installed, but cannot be imported: {why}.")
+    raise OptionError(f"there is no option {name!r}. {nearest(name, known)}")
+
+
+def _checked_layers(
+    specs: Sequence[OptionSpec], level: Level
+) -> list[tuple[OptionClass, OptionSettings]]:
+    layers = [_layer(spec, level) for spec in specs]
+    options = [option for option, _ in layers]
+    _check_order(options)
+    _check_conflicts(options)
+    return layers
+
+
+def _decorated(
+    device: ExecutionBackend, layers: Sequence[tuple[OptionClass, OptionSettings]]
+) -> ExecutionBackend:
     stack = device
     for option, settings in sorted(layers, key=lambda layer: layer[0].rank, reverse=True):
         stack = option(stack, settings)
@@ -153,7 +204,11 @@ def plan_together(
             )
         )
     callers = experiments if sources is None else sources
-    columns = tuple(parameter_columns(e.circuit, callers[e.source].circuit) for e in planned)
+    movable = [all(option.reusable_plan for option in options_of(stack)) for stack in stacks]
+    columns = tuple(
+        parameter_columns(e.circuit, callers[e.source].circuit) if movable[e.source] else None
+        for e in planned
+    )
     return Plan(tuple(planned), (JointContext(shares=tuple(shares)),), columns)
 
 
@@ -173,23 +228,35 @@ def combine_together(
         end = start + share.size
         own = Plan(plan.experiments[start:end], share.contexts)
         combined = stacks[share.members[0]].combine(own, outcomes[start:end])
-        spent = _spent(own.experiments)
+        spent = _spent(own.experiments, outcomes[start:end])
         for member, outcome in zip(share.members, combined, strict=True):
             answers[member] = replace(outcome, spent=spent.get(member, Spent(0, 0)))
         start = end
     return tuple(answers[index] for index in range(len(answers)))
 
 
-def _spent(planned: Sequence[Experiment]) -> dict[int, Spent]:
-    """What the planned experiments of each source cost."""
+def _spent(planned: Sequence[Experiment], outcomes: Sequence[Outcome]) -> dict[int, Spent]:
+    """What the planned experiments of each source cost, with what options inside made of them."""
     totals: dict[int, Spent] = {}
-    for experiment in planned:
+    for experiment, outcome in zip(planned, outcomes, strict=True):
         circuits, shots = totals.get(experiment.source, (0, 0))
-        points = experiment.points
-        totals[experiment.source] = Spent(
-            circuits + points, shots + points * (experiment.shots or 0)
-        )
+        plain = Spent(experiment.points, experiment.points * (experiment.shots or 0))
+        own = outcome.spent or plain
+        totals[experiment.source] = Spent(circuits + own.circuits, shots + own.shots)
     return totals
+
+
+def announcements(plan: Plan) -> tuple[str, ...]:
+    """What the options of a joint plan want said before anything is spent."""
+    said: dict[str, None] = {}
+    for context in plan.contexts:
+        inner = (
+            [each for share in context.shares for each in share.contexts]
+            if isinstance(context, JointContext)
+            else [context]
+        )
+        said |= {each.announcement: None for each in inner if each.announcement}
+    return tuple(said)
 
 
 def parameter_columns(circuit: QuantumCircuit, source: QuantumCircuit) -> tuple[int, ...]:
@@ -205,13 +272,7 @@ def _descendants(option: OptionClass) -> Iterator[OptionClass]:
 
 
 def _layer(spec: OptionSpec, level: Level) -> tuple[OptionClass, OptionSettings]:
-    known = find_options()
-    option = known.get(spec.name)
-    if option is None:
-        why = broken_options().get(spec.name)
-        if why is not None:
-            raise OptionError(f"option {spec.name} is installed, but cannot be imported: {why}.")
-        raise OptionError(f"there is no option {spec.name!r}. {nearest(spec.name, known)}")
+    option = option_named(spec.name)
     for distribution in option.requires:
         try:
             importlib.metadata.version(distribution)

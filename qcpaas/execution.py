@@ -211,19 +211,22 @@ class Plan:
     """Experiments ready for one submission, and the contexts of the options that made them.
 
     ``contexts`` are outermost first. ``columns`` gives, for each planned experiment, the columns
-    of its source's parameter values that its own circuit uses.
+    of its source's parameter values that its own circuit uses; ``None`` for one that was planned
+    for its own points only.
     """
 
     experiments: tuple[Experiment, ...]
     contexts: tuple[PlanContext, ...] = ()
-    columns: tuple[tuple[int, ...], ...] | None = None
+    columns: tuple[tuple[int, ...] | None, ...] | None = None
 
     def at(self, sources: Sequence[Experiment]) -> Plan:
         """The same plan at other parameter points, without planning again."""
         if self.columns is None:
             return self
         moved = tuple(
-            replace(
+            experiment
+            if columns is None
+            else replace(
                 experiment,
                 parameter_values=sources[experiment.source].parameter_values[:, list(columns)],
             )
