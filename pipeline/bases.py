@@ -31,6 +31,24 @@ class MeasuredBasis(PlanContext):
     coefficients: tuple[tuple[float, ...], ...]
     first_clbit: int = 0
 
+    @classmethod
+    def of(
+        cls,
+        label: str,
+        members: Sequence[str],
+        coefficients: Sequence[Sequence[float]],
+        first_clbit: int = 0,
+    ) -> MeasuredBasis:
+        """A basis given as a Pauli label over all qubits; ``members`` are parts of it."""
+        qubits = letters_at(label)
+        place = {qubit: index for index, qubit in enumerate(qubits)}
+        return cls(
+            qubits=qubits,
+            supports=tuple(tuple(place[q] for q in letters_at(member)) for member in members),
+            coefficients=tuple(map(tuple, coefficients)),
+            first_clbit=first_clbit,
+        )
+
     @cached_property
     def factor_places(self) -> NDArray[np.intp]:
         """`supports` in one array; short strings are filled up with ``len(qubits)``."""
@@ -113,7 +131,7 @@ def choose_bases(
     Raises:
         ObservableError: A coefficient is not real.
     """
-    coefficients = [_real_coefficients(observable) for observable in observables]
+    coefficients = [real_coefficients(observable) for observable in observables]
     identity = "I" * observables[0].num_qubits
     constants = tuple(terms.pop(identity, 0.0) for terms in coefficients)
     labels = sorted({label for terms in coefficients for label in terms})
@@ -125,23 +143,15 @@ def choose_bases(
     for group in groups:
         members = group.to_labels()
         label = _joint_basis(members)
-        qubits = tuple(q for q, letter in enumerate(reversed(label)) if letter != "I")
-        clbit = {qubit: index for index, qubit in enumerate(qubits)}
-        bases.append(
-            MeasuredBasis(
-                qubits=qubits,
-                supports=tuple(
-                    tuple(clbit[q] for q, letter in enumerate(reversed(member)) if letter != "I")
-                    for member in members
-                ),
-                coefficients=tuple(
-                    tuple(terms.get(member, 0.0) for member in members) for terms in coefficients
-                ),
-                first_clbit=first_clbit,
-            )
-        )
+        shares = [[terms.get(member, 0.0) for member in members] for terms in coefficients]
+        bases.append(MeasuredBasis.of(label, members, shares, first_clbit))
         basis_labels.append(label)
     return MeasuredExperiment(bases=tuple(bases), constants=constants), tuple(basis_labels)
+
+
+def letters_at(label: str) -> tuple[int, ...]:
+    """Qubits on which a Pauli label is not the identity."""
+    return tuple(q for q, letter in enumerate(reversed(label)) if letter != "I")
 
 
 def measure_in_basis(experiment: Experiment, label: str, qubits: tuple[int, ...]) -> QuantumCircuit:
@@ -161,7 +171,12 @@ def measure_in_basis(experiment: Experiment, label: str, qubits: tuple[int, ...]
     return circuit
 
 
-def _real_coefficients(observable: SparsePauliOp) -> dict[str, float]:
+def real_coefficients(observable: SparsePauliOp) -> dict[str, float]:
+    """Coefficient of each Pauli string.
+
+    Raises:
+        ObservableError: One is not real.
+    """
     simplified = observable.simplify()
     if np.any(np.abs(simplified.coeffs.imag) > 1e-9 * np.abs(simplified.coeffs).max(initial=1.0)):
         raise ObservableError(

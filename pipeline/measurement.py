@@ -69,7 +69,7 @@ class MeasurementBasis(EnrichedExecutionBackend):
             if entry is None:
                 reduced.append(next(remaining))
                 continue
-            reduced.append(evaluate(entry, [_counts(next(remaining)) for _ in entry.bases]))
+            reduced.append(evaluate(entry, [counts_of(next(remaining)) for _ in entry.bases]))
         return tuple(reduced)
 
 
@@ -154,7 +154,12 @@ def _measured_bits(distribution: Distribution, basis: MeasuredBasis) -> NDArray[
     return np.unpackbits(distribution.outcomes, axis=1)[:, ::-1][:, measured]
 
 
-def _counts(outcome: Outcome) -> Counts:
+def counts_of(outcome: Outcome) -> Counts:
+    """An inner outcome that an option at rank 50 reads.
+
+    Raises:
+        MitigationError: It is no counts.
+    """
     if not isinstance(outcome, Counts):
         raise MitigationError(
             "an option inside the measurement basis gave expectation values where counts are "
