@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from calibration.binding import Bound, bind_experiment, bind_in_place
-from calibration.decoupling import decouple
 from calibration.portfolio import Portfolio
+from pipeline.decoupling import decouple
 from qcpaas.binding import BindingPolicy
 from qcpaas.errors import CalibrationError, CircuitError
 from qcpaas.execution import Experiment
