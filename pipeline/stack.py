@@ -23,6 +23,7 @@ from qcpaas.execution import (
     PlanContext,
     Spent,
 )
+from qcpaas.noise import GateLayer
 from qcpaas.schemas import OptionInfo, OptionSpec
 
 OptionClass = type[EnrichedExecutionBackend]
@@ -149,6 +150,17 @@ def options_of(stack: ExecutionBackend) -> Iterator[EnrichedExecutionBackend]:
     while isinstance(stack, EnrichedExecutionBackend):
         yield stack
         stack = stack.inner
+
+
+def wanted_noise(
+    stacks: Sequence[ExecutionBackend], experiments: Sequence[Experiment]
+) -> tuple[GateLayer, ...]:
+    """Layers whose noise the options of these stacks want to know, each once."""
+    wanted: dict[GateLayer, None] = {}
+    for stack, experiment in zip(stacks, experiments, strict=True):
+        for option in options_of(stack):
+            wanted |= dict.fromkeys(option.wanted_noise([experiment]))
+    return tuple(wanted)
 
 
 class StackPlan(PlanContext):

@@ -24,6 +24,7 @@ from store.records import decode_asked, decode_outcomes, encode_asked
 from tasks.divergence import difference
 from tasks.patience import Patience
 
+ASIDE = "aside-"  # begins the keys of calls that stand outside of the order
 READ_AHEAD = 256  # recorded answers read at once
 
 
@@ -34,11 +35,14 @@ class Request:
     Attributes:
         circuit_keys: Content of the circuits, from `qcpaas.circuits.circuit_key`.
         options: Every option that decides about the answer, as text.
+        aside: The platform's own question, which a replay may find answered elsewhere: it has no
+            place in the order of the job's calls.
     """
 
     experiments: Sequence[Experiment]
     circuit_keys: Sequence[str]
     options: str
+    aside: bool = False
 
     @cached_property
     def key(self) -> str:
@@ -51,7 +55,7 @@ class Request:
             for observable in experiment.observables or ():
                 digest.update(observable_bytes(observable))
             digest.update(b"counts" if experiment.observables is None else b"values")
-        return digest.hexdigest()
+        return f"{ASIDE if self.aside else ''}{digest.hexdigest()}"
 
     def again(self) -> Request:
         """The same, made once more because the calibration moved while it ran."""
@@ -130,6 +134,7 @@ class Calls:
     patience: Patience
     divergence: Literal["fail", "continue"] = "fail"
     _recorded: list[RecordedCall] = field(init=False)
+    _aside: dict[str, deque[RecordedCall]] = field(init=False)
     _left: dict[str, deque[int]] = field(init=False)
     _answers: dict[int, bytes] = field(init=False, default_factory=dict)
     _consumed: set[int] = field(init=False, default_factory=set)
@@ -141,8 +146,13 @@ class Calls:
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._thread = threading.get_ident()
-        self._recorded = self.patience.through(self.ledger.calls)
-        self._next = self._recorded[-1].index + 1 if self._recorded else 0
+        recorded = self.patience.through(self.ledger.calls)
+        self._next = recorded[-1].index + 1 if recorded else 0
+        self._recorded = [call for call in recorded if not call.key.startswith(ASIDE)]
+        self._aside = defaultdict(deque)
+        for call in recorded:
+            if call.key.startswith(ASIDE):
+                self._aside[call.key].append(call)
         self._index_by_content()
 
     @property
@@ -164,16 +174,18 @@ class Calls:
         with self._lock:
             occurrence = self._occurrences[request.key]
             self._occurrences[request.key] += 1
+            if request.aside:
+                before = self._aside[request.key]
+                if not before:
+                    return self._new(request, occurrence)
+                return self._known(before.popleft(), request, occurrence)
             self._concurrent |= threading.get_ident() != self._thread
             place = self._match(request)
             if place is None:
                 return self._new(request, occurrence)
             recorded = self._consume(place)
             self._position = max(self._position, recorded.index + 1)
-            call = Call(recorded.index, request, occurrence, True, None, recorded.plan_key)
-            if recorded.done:
-                call.outcomes = decode_outcomes(self._answer(recorded.index))
-            return call
+            return self._known(recorded, request, occurrence)
 
     def recorded(self, request: Request) -> bool:
         """Whether an earlier process made this call next."""
@@ -192,6 +204,12 @@ class Calls:
                 self._occurrences[skipped.key] += 1
             self._position = max(self._position, position)
             self._next = max(self._next, position)
+
+    def _known(self, recorded: RecordedCall, request: Request, occurrence: int) -> Call:
+        call = Call(recorded.index, request, occurrence, True, None, recorded.plan_key)
+        if recorded.done:
+            call.outcomes = decode_outcomes(self._answer(recorded.index))
+        return call
 
     def _new(self, request: Request, occurrence: int) -> Call:
         call = Call(self._next, request, occurrence)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import threading
 import zlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,14 @@ from adapters.backend import DeviceBackend
 from adapters.batches import join, split
 from pipeline.echo import EchoCheck
 from qcpaas.errors import OptionError, PlatformUnavailable
-from qcpaas.execution import Binding, ExecutionBackend, Experiment, Outcome, Plan
+from qcpaas.execution import (
+    Binding,
+    ExecutionBackend,
+    Experiment,
+    Outcome,
+    Plan,
+    PlanningServices,
+)
 from qcpaas.schemas import ExecutionSettings
 from store.ledger import Ledger, NewCall, RecordedSubmission
 from store.records import Observables, encode_outcomes, encode_request
@@ -26,6 +35,7 @@ from tasks.device import Device
 from tasks.feedback import echo_placer, learn_from
 from tasks.journal import Journal
 from tasks.patience import Patience
+from tasks.planning import DeviceServices
 from tasks.scope import SessionScope
 from tasks.submissions import Answered, Part, Sent, Submissions
 from tasks.watch import Watch
@@ -55,6 +65,7 @@ class JournalledDevice(DeviceBackend):
         patience: Patience,
         *,
         sessions: bool = False,
+        calls: Calls | None = None,
     ) -> None:
         super().__init__(device.adapter, lambda: settings.seed, settings.noise_model)
         self.device = device
@@ -62,13 +73,29 @@ class JournalledDevice(DeviceBackend):
         self.ledger = ledger
         self.settings = settings
         self.patience = patience
-        self.calls = Calls(ledger, patience, settings.recovery.divergence)
-        self.scope = SessionScope(device.adapter, sessions, patience.through(ledger.last_session))
+        self.calls = calls or Calls(ledger, patience, settings.recovery.divergence)
+        earlier = patience.through(ledger.last_session) if sessions else None
+        self.scope = SessionScope(device.adapter, sessions, earlier)
         self.watch = Watch(device, journal, settings.binding, always=not sessions)
         self._submissions = Submissions(
             self, ledger, self.scope, patience, settings.recovery, self.watch.newest_id
         )
         self._placements: dict[str, dict[Placement, int]] = {}
+        self._planning = threading.local()
+
+    @property
+    def services(self) -> PlanningServices:
+        return DeviceServices(self.device, lambda: getattr(self._planning, "seed", 0))
+
+    @contextmanager
+    def planning(self, what: str) -> Iterator[None]:
+        """Let options draw from a seed that follows from the job's and what is planned."""
+        text = f"{self.settings.seed} {what} plan"
+        self._planning.seed = _number(text) >> 1
+        try:
+            yield
+        finally:
+            self._planning.seed = 0
 
     def execute(self, experiments: Sequence[Experiment]) -> tuple[Outcome, ...]:
         """Check everything, run it, wait for it, record it.
@@ -79,8 +106,18 @@ class JournalledDevice(DeviceBackend):
             AdapterError: The device refused it, or failed.
             ReplayDiverged: An earlier process of this job ran something else at this place.
         """
+        return self._executed(experiments, aside=False)
+
+    def execute_aside(self, experiments: Sequence[Experiment]) -> tuple[Outcome, ...]:
+        """Run what the platform itself wants to know; errors as in `execute`.
+
+        An interrupted job that goes on may find it known, and not ask again.
+        """
+        return self._executed(experiments, aside=True)
+
+    def _executed(self, experiments: Sequence[Experiment], *, aside: bool) -> tuple[Outcome, ...]:
         keys = self.journal.keys(experiments)
-        call = self.calls.next(Request(experiments, keys, "as planned"))
+        call = self.calls.next(Request(experiments, keys, "as planned", aside))
         if call.outcomes is not None:
             return call.outcomes
         self.check(experiments)
@@ -138,8 +175,7 @@ class JournalledDevice(DeviceBackend):
         rate = self.settings.binding.echo_rate
         if not self.capabilities.compiles or self.settings.gate_for_gate or not rate:
             return self
-        text = f"{self.settings.seed} {call_index} echo"
-        drawn = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
+        drawn = _number(f"{self.settings.seed} {call_index} echo")
         if drawn >= rate * 2**64:
             return self
         seed = drawn >> 32
@@ -243,6 +279,11 @@ class JournalledDevice(DeviceBackend):
         if plan_key in self._placements:
             return self._placements[plan_key].get((binding.snapshot_id, binding.physical_qubits))
         return self.journal.calibration_index(binding)
+
+
+def _number(text: str) -> int:
+    """One of 64 bits that follows from a text."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
 
 
 def content_of(

@@ -11,21 +11,26 @@ from functools import cached_property
 from adapters.backend import check_points
 from pipeline.stack import (
     JointContext,
+    announcements,
     build_stack,
     combine_together,
     find_options,
     options_of,
+    parameter_columns,
     plan_together,
+    wanted_noise,
 )
 from qcpaas.circuits import circuit_key
 from qcpaas.execution import ExecutionBackend, Experiment, Level, Outcome, Plan
 from qcpaas.loops import without_loop_variables
+from qcpaas.noise import GateLayer
 from qcpaas.schemas import OptionSpec
 from tasks.batch import check_experiment
 from tasks.bind import Placed, bind_experiments, calibration_uses
 from tasks.calls import Call, Request, observable_bytes, options_text
 from tasks.estimate import PlanCost
 from tasks.execute import JournalledDevice
+from tasks.plan import learn_noise
 from tasks.transpile import transpile_experiments
 
 KEPT_PLANS = 256
@@ -48,6 +53,15 @@ class Prepared:
     keys: tuple[str, ...]
     cost: PlanCost
     plan_key: str
+
+    def at(self, experiments: Sequence[Experiment]) -> Prepared:
+        """The same bound at other parameter points, for options that plan each call anew."""
+        checked = tuple(map(_moved, self.checked, experiments))
+        placed = tuple(
+            replace(each, experiment=_moved_bound(each.experiment, source))
+            for each, source in zip(self.placed, checked, strict=True)
+        )
+        return replace(self, checked=checked, placed=placed)
 
 
 @dataclass(eq=False)
@@ -73,6 +87,9 @@ class Stacks:
     def plan(self, bound: Sequence[Experiment], sources: Sequence[Experiment]) -> Plan:
         stacks = [self.of(experiment.level) for experiment in bound]
         return plan_together(stacks, bound, sources=sources)
+
+    def wanted_noise(self, bound: Sequence[Experiment]) -> tuple[GateLayer, ...]:
+        return wanted_noise([self.of(experiment.level) for experiment in bound], bound)
 
     def combine(self, plan: Plan, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
         (context,) = plan.contexts
@@ -103,6 +120,7 @@ class Session(ExecutionBackend):
     options: tuple[OptionSpec, ...]
     _prepared: OrderedDict[tuple[object, ...], Prepared] = field(default_factory=OrderedDict)
     _stacks: Stacks = field(init=False)
+    _said: set[str] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         self._stacks = Stacks(self.options, self.device)
@@ -136,9 +154,15 @@ class Session(ExecutionBackend):
         return self._stacks.combine(plan, outcomes)
 
     def prepare(
-        self, experiments: Sequence[Experiment], circuit_keys: Sequence[str] | None = None
+        self,
+        experiments: Sequence[Experiment],
+        circuit_keys: Sequence[str] | None = None,
+        drawn: str = "",
     ) -> Prepared:
         """Transpile, bind and plan, or find it done before.
+
+        Args:
+            drawn: What options that draw anew at every call draw by.
 
         Raises:
             InputError: The device cannot run what is asked.
@@ -149,11 +173,11 @@ class Session(ExecutionBackend):
         if prepared is None or self.device.watch.before_submission(
             prepared.placed, self.device.calls.position
         ):
-            prepared = self._prepared[key] = self._prepare(experiments, key, prepared)
+            prepared = self._prepared[key] = self._prepare(experiments, key, drawn, prepared)
             if len(self._prepared) > KEPT_PLANS:
                 self._prepared.popitem(last=False)
         elif not self._stacks.reusable(experiments):
-            prepared = self._planned(prepared.checked, prepared.placed, self._stacks)
+            prepared = self._planned(prepared.at(experiments), self._stacks, drawn)
         self._prepared.move_to_end(key)
         return prepared
 
@@ -191,10 +215,11 @@ class Session(ExecutionBackend):
         request = call.request
         plan = self.device.recorded_plan(call)
         if plan is None:
-            prepared = self.prepare(request.experiments, request.circuit_keys)
+            drawn = f"{request.key} {call.occurrence}"
+            prepared = self.prepare(request.experiments, request.circuit_keys, drawn)
             if stacks is self._stacks:
                 return prepared
-            return self._planned(prepared.checked, prepared.placed, stacks)
+            return self._planned(prepared.at(request.experiments), stacks, drawn)
         cost = PlanCost.of(plan.experiments, self.device.device)
         keys = self.device.journal.keys(plan.experiments)
         return Prepared((), (), plan, keys, cost, call.plan_key)
@@ -203,6 +228,7 @@ class Session(ExecutionBackend):
         self,
         experiments: Sequence[Experiment],
         key: tuple[object, ...],
+        drawn: str,
         before: Prepared | None = None,
     ) -> Prepared:
         journal, device = self.device.journal, self.device.device
@@ -215,24 +241,30 @@ class Session(ExecutionBackend):
             placed = bind_experiments(checked, portfolios, device, settings.binding, held)
             bound = [each.experiment for each in placed]
             journal.placed(calibration_uses(bound, device))
+        with journal.stage("learn noise"):
+            learn_noise(self._stacks.wanted_noise(bound), bound, self.device)
         plan_key = self._plan_key(key, bound) if self._stacks.reusable(experiments) else ""
-        return self._planned(checked, placed, self._stacks, plan_key)
+        prepared = Prepared(checked, placed, Plan(()), (), PlanCost((), 0.0, 0.0), plan_key)
+        return self._planned(prepared, self._stacks, plan_key or drawn)
 
-    def _planned(
-        self,
-        checked: tuple[Experiment, ...],
-        placed: tuple[Placed, ...],
-        stacks: Stacks,
-        plan_key: str = "",
-    ) -> Prepared:
-        journal = self.device.journal
-        bound = [each.experiment for each in placed]
-        with journal.stage("plan"):
-            plan = stacks.plan(bound, checked)
-            self.device.check(plan.experiments)
+    def _planned(self, prepared: Prepared, stacks: Stacks, drawn: str) -> Prepared:
+        """The same with a plan of these stacks; their options draw by ``drawn``."""
+        journal, device = self.device.journal, self.device
+        bound = [each.experiment for each in prepared.placed]
+        with journal.stage("plan"), device.planning(drawn):
+            plan = stacks.plan(bound, prepared.checked)
+            device.check(plan.experiments)
+        self._announce(plan)
         with journal.stage("estimate"):
-            cost = PlanCost.of(plan.experiments, self.device.device)
-        return Prepared(checked, placed, plan, journal.keys(plan.experiments), cost, plan_key)
+            cost = PlanCost.of(plan.experiments, device.device)
+        return replace(prepared, plan=plan, keys=journal.keys(plan.experiments), cost=cost)
+
+    def _announce(self, plan: Plan) -> None:
+        """Say once what options want said before anything is spent."""
+        for text in announcements(plan):
+            if text not in self._said:
+                self._said.add(text)
+                self.device.patience.log.info("%s", text)
 
     @cached_property
     def _options_text(self) -> str:
@@ -243,6 +275,15 @@ class Session(ExecutionBackend):
         places = [(b.snapshot_id, b.routing, b.physical_qubits) for b in bindings if b is not None]
         text = repr((self._options_text, structure, places)).encode()
         return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+def _moved(experiment: Experiment, source: Experiment) -> Experiment:
+    return replace(experiment, parameter_values=source.parameter_values)
+
+
+def _moved_bound(bound: Experiment, source: Experiment) -> Experiment:
+    columns = parameter_columns(bound.circuit, source.circuit)
+    return replace(bound, parameter_values=source.parameter_values[:, list(columns)])
 
 
 def _unrolled(experiment: Experiment) -> Experiment:

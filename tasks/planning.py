@@ -1,0 +1,41 @@
+"""What options may ask of the platform while they plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from qcpaas.execution import Binding, CalibrationValues, PlanningServices
+from qcpaas.noise import GateLayer, LayerNoise
+from tasks.device import Device
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceServices(PlanningServices):
+    """Answers for one device, from the platform's store.
+
+    Attributes:
+        seeded: Gives the seed of what is planned now.
+    """
+
+    device: Device
+    seeded: Callable[[], int]
+
+    @property
+    def seed(self) -> int:
+        return self.seeded()
+
+    def calibration(self, binding: Binding | None) -> CalibrationValues | None:
+        if binding is None or not binding.snapshot_id:
+            return None
+        return self.device.snapshot_named(binding.snapshot_id)
+
+    def learnt_noise(
+        self, binding: Binding | None, layers: Sequence[GateLayer]
+    ) -> tuple[LayerNoise | None, ...]:
+        if binding is None or not binding.snapshot_id:
+            return (None,) * len(layers)
+        from tasks.learn_noise import known_noise
+
+        snapshot = self.device.snapshot_named(binding.snapshot_id)
+        return known_noise(layers, snapshot, self.device.store)
