@@ -155,17 +155,33 @@ class Cost(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
+class ReadoutUncertainty:
+    """How well measured readout errors are known.
+
+    Attributes:
+        places: Number of the calibrated qubit behind each clbit; clbits with the same number, in
+            these or other counts of a call, share its error. -1 where nothing was calibrated.
+        variances: Squared standard errors of ``p(1|0)`` and ``p(0|1)``, shape ``(clbits, 2)``.
+    """
+
+    places: NDArray[np.intp]
+    variances: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class Counts:
     """First result level: what was measured, one `Distribution` a parameter point.
 
     ``registers`` are the circuit's classical registers as (name, size), lowest clbits first.
     ``readout`` holds, for each clbit, the inverse 2x2 assignment matrix that corrects
-    expectation values, shape ``(clbits, 2, 2)``; ``None`` leaves the counts as they are.
+    expectation values, shape ``(clbits, 2, 2)``; ``None`` leaves the counts as they are. Where it
+    was measured, ``readout_uncertainty`` says how well.
     """
 
     points: tuple[Distribution, ...]
     registers: tuple[tuple[str, int], ...]
     readout: NDArray[np.float64] | None = None
+    readout_uncertainty: ReadoutUncertainty | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
     spent: Spent | None = None
 

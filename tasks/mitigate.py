@@ -62,14 +62,14 @@ def _counts(outcome: Counts) -> Answer:
     for distribution in outcome.points:
         registers: dict[str, dict[str, float]] = {}
         joint = distribution.to_dict()
+        whole = _counted(distribution)
         low = 0
         for name, size in outcome.registers:
             own: dict[str, float] = {}
             for bits, weight in joint.items():
                 part = bits[len(bits) - low - size : len(bits) - low]
                 own[part] = own.get(part, 0.0) + weight
-            exact = distribution.shots is None
-            registers[name] = own if exact else {bits: int(n) for bits, n in own.items()}
+            registers[name] = {bits: int(n) for bits, n in own.items()} if whole else own
             low += size
         points.append(registers)
     if len(outcome.registers) < 2:
@@ -79,6 +79,12 @@ def _counts(outcome: Counts) -> Answer:
 
 def _joint(distribution: Distribution) -> dict[str, float]:
     weights = distribution.to_dict()
-    if distribution.shots is None:
+    if not _counted(distribution):
         return weights
     return {bits: int(count) for bits, count in weights.items()}
+
+
+def _counted(distribution: Distribution) -> bool:
+    """Whether the weights are numbers of shots: not probabilities, exact or corrected ones."""
+    weights = distribution.weights
+    return distribution.shots is not None and np.array_equal(weights, np.rint(weights))
