@@ -12,12 +12,11 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, thermal_relaxation_error
 
 from adapters.device_noise import (
-    depolarising_parameter,
     device_noise_model,
-    relaxation_fidelity,
     relaxation_kraus,
 )
 from adapters.fake_backends import read_snapshot
+from adapters.gate_errors import depolarising_parameter, relaxation_fidelity
 from adapters.target import build_target, restrict
 from qcpaas.calibration import Quantity
 from store.snapshot import Reading, Snapshot
