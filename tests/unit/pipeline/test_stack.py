@@ -169,7 +169,7 @@ def test_an_option_named_twice_is_refused(device):
         ("ZeroNoiseExtrapolation(fit=cubic)", "fit"),
         ("ZeroNoiseExtrapolation(scale_factors=[3, 5])", "must contain 1"),
         ("ZeroNoiseExtrapolation(scale_factors=[1, 3], fit=quadratic)", "needs 3"),
-        ("ReadoutMitigation(strength=2)", "Its settings: none"),
+        ("DeviceEstimator(strength=2)", "Its settings: none"),
     ],
 )
 def test_wrong_settings_are_refused_and_the_right_ones_named(device, text, complaint):
