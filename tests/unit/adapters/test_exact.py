@@ -21,7 +21,7 @@ def scrambled(seed, qubits=4):
             circuit.rz(rng.uniform(-4, 4), qubit)
             circuit.sx(qubit)
             circuit.rx(rng.uniform(-4, 4), qubit)
-        for low in range(0, qubits - 1):
+        for low in range(qubits - 1):
             getattr(circuit, rng.choice(["cx", "ecr", "cz", "iswap"]))(low, low + 1)
         circuit.ccx(0, 2, 1)
         circuit.rzz(rng.uniform(0, 1), 0, qubits - 1)
@@ -104,7 +104,7 @@ def test_what_is_not_unitary_is_refused_by_name(wrong):
     else:
         circuit.measure(0, 0)
         circuit.x(0)
-    with pytest.raises(MitigationError, match="has reset|after measuring"):
+    with pytest.raises(MitigationError, match=r"has reset|after measuring"):
         exact_values([circuit], [[SparsePauliOp("Z")]])
 
 
