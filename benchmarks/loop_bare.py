@@ -32,7 +32,7 @@ class BareLoop:
         assert plan.columns is not None
         self._runner = AerRunner(snapshot.device, DeviceErrors(snapshot), rep_delay_s=REP_DELAY_S)
         self._circuits = tuple(
-            (experiment, list(columns))
+            (experiment, list(columns or ()))
             for experiment, columns in zip(plan.experiments, plan.columns, strict=True)
         )
         bases, self._constant = _bases(plan)

@@ -71,6 +71,13 @@ def publish_summary(result: JobResult) -> None:
     )
 
 
+def publish_announcements(job_id: str, texts: Sequence[str]) -> None:
+    """What options say before anything is spent."""
+    create_markdown_artifact(
+        markdown="\n\n".join(texts), key=f"announced-{job_id}", description="Before execution"
+    )
+
+
 def publish_curve(job_id: str, name: str, points: Sequence[tuple[float, float]]) -> None:
     _publish_svg(plots.curve(points, name), f"{slug(name)}-{job_id}", f"{name} per iteration")
 

@@ -7,14 +7,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLeaseHolder
 from prefect.concurrency.sync import concurrency
-from prefect.context import get_run_context
+from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.logging import get_run_logger
 from pydantic import JsonValue
@@ -39,6 +39,9 @@ from tasks.patience import Patience
 INLINE_EXECUTIONS = 1_000  # a longer loop's are read from the store, not from Prefect's pages
 SLOT_LEASE_S = 60.0  # the shortest that Prefect takes: how long a dead run's slot stays taken
 
+# Settings of the job's own device that mean nothing on another.
+_OF_ONE_DEVICE = {"noise_model": None, "gate_for_gate": False, "snapshot_id": None}
+
 _FORBIDDEN = re.compile(r"[/%&><]")  # in the name of a Prefect limit; addresses have them
 
 T = TypeVar("T")
@@ -53,6 +56,7 @@ class JobRun:
 
     Attributes:
         backend: The device, recorded, as the innermost layer of every stack.
+        elsewhere: Whether this is the part of a job that runs on another device than its own.
     """
 
     job: CircuitJob | WorkloadJob
@@ -60,6 +64,26 @@ class JobRun:
     backend: JournalledDevice
     progress: ProgressReporter
     ownership: Ownership
+    elsewhere: bool = False
+    _others: dict[str, JobRun] = field(default_factory=dict)
+
+    def on(self, device: str) -> JobRun:
+        """This job on another device, with the same ledger; itself where none is named.
+
+        Raises:
+            UnknownDevice: No adapter has a device of that name.
+        """
+        if not device:
+            return self
+        if device not in self._others:
+            own = self.backend
+            settings = own.settings.model_copy(update={"backend": device, **_OF_ONE_DEVICE})
+            opened = self.patiently(lambda: Device.open(device, self.store))
+            backend = JournalledDevice(
+                opened, own.journal, own.ledger, settings, own.patience, calls=own.calls
+            )
+            self._others[device] = replace(self, backend=backend, elsewhere=True)
+        return self._others[device]
 
     @property
     def device(self) -> Device:
@@ -78,7 +102,8 @@ class JobRun:
         """
         limit = f"device-{_FORBIDDEN.sub('_', self.device.name)}"
         slots = self.device.capabilities.concurrent_jobs
-        self.progress.stage("waiting for the device")
+        if not self.elsewhere:
+            self.progress.stage("waiting for the device")
         holder = ConcurrencyLeaseHolder(type="flow_run", id=current_flow_run_id())
         # Two first jobs of a device make the limit at once: one of them finds it made.
         with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
@@ -173,8 +198,8 @@ def _opened(
 
 def current_flow_run_id() -> UUID:
     """The Prefect flow run that this code runs in."""
-    context = get_run_context()
-    flow_run = getattr(context, "flow_run", None)
+    context = FlowRunContext.get()
+    flow_run = None if context is None else context.flow_run
     assert flow_run is not None, "a job runs inside a flow"
     run_id: UUID = flow_run.id
     return run_id

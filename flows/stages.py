@@ -8,35 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Task, task
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 
+from flows import artifacts
 from flows.job_run import JobRun
+from pipeline.stack import announcements
 from qcpaas.errors import QCPaaSError
 from qcpaas.execution import Outcome, Plan
 from qcpaas.schemas import CircuitJob, Estimate
 from tasks.batch import Batch, read_batch
 from tasks.bind import Placed, bind_experiments, calibration_uses
 from tasks.calls import Call
+from tasks.division import Division, divide
 from tasks.estimate import estimate_plan
 from tasks.mitigate import mitigate_outcomes
-from tasks.plan import plan_batch
+from tasks.plan import learn_noise as learn
+from tasks.plan import plan_batch, wanted_layers
 from tasks.transpile import Portfolios, transpile_experiments
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 RETRY_DELAYS_S = [1.0, 5.0, 20.0]
-NAMES = ("estimate", "transpile", "bind", "plan", "execute", "mitigate")
+NAMES = ("estimate", "transpile", "bind", "learn noise", "plan", "execute", "mitigate")
 
 
-def once_a_run(context: TaskRunContext, _: dict[str, Any]) -> str:
-    """A stage happens once in a flow run; its inputs follow from the job."""
-    return f"{context.task_run.flow_run_id}-{context.task.name}"
+def once_a_run(context: TaskRunContext, given: dict[str, Any]) -> str:
+    """A stage happens once in a flow run on each device; its inputs follow from the job."""
+    run: JobRun = given["run"]
+    place = f"-{run.device.name}" if run.elsewhere else ""
+    return f"{context.task_run.flow_run_id}-{context.task.name}{place}"
 
 
 async def is_retryable(_: Task[..., Any], __: TaskRun, state: State[Any]) -> bool:
@@ -57,12 +63,27 @@ def stage(name: str, retries: int = 0) -> Callable[[Callable[P, R]], Task[P, R]]
     )
 
 
-def read_circuits(run: JobRun) -> Batch:
-    """The job's experiments, checked."""
+def read_circuits(run: JobRun) -> tuple[Batch, Division]:
+    """The job's experiments, and which of them run where; all checked."""
     assert isinstance(run.job, CircuitJob)
-    batch = read_batch(run.job, run.device)
-    batch.stacks(run.backend)  # a wrong option is refused before anything is compiled
-    return batch
+    batch = read_batch(run.job)
+    with run.backend.planning(batch.request().key):
+        division = divide(batch, run.backend)
+    announce(run, division.announcements)
+    shares = {}
+    for name, share in division.shares.items():
+        there = run.on(name)
+        shares[name] = share.checked(there.device)
+        shares[name].stacks(there.backend)  # a wrong option is refused before anything is compiled
+    return batch, replace(division, shares=shares)
+
+
+def announce(run: JobRun, texts: Sequence[str]) -> None:
+    """Say what options want said before anything is spent, in the log and on the job's page."""
+    for text in texts:
+        run.backend.patience.log.info("%s", text)
+    if texts:
+        artifacts.publish_announcements(run.job.job_id, texts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +100,7 @@ def estimate(run: JobRun, batch: Batch) -> Estimate:
     def estimated() -> Estimate:
         portfolios = transpile_experiments(batch.experiments, run.device, run.job.execution)
         plan = plan_batch(batch, bind_batch(run, batch, portfolios), run.backend)
-        return estimate_plan(plan.experiments, run.device)
+        return estimate_plan(plan.experiments, run.device, batch.experiments)
 
     with entered(run, "estimate"):
         return run.patiently(estimated)
@@ -92,6 +113,20 @@ def transpile(run: JobRun, batch: Batch) -> Portfolios:
         return run.patiently(lambda: transpile_experiments(batch.experiments, run.device, settings))
 
 
+@stage("learn noise", retries=3)
+def learn_noise(run: JobRun, batch: Batch, placed: tuple[Placed, ...], call: Call) -> int:
+    """Noise that options draw on, measured where the store does not know it.
+
+    Returns:
+        How many gate layers were learnt.
+    """
+    with entered(run, "learn noise"):
+        if call.begun:  # planned before
+            return 0
+        bound = [each.experiment for each in placed]
+        return learn(wanted_layers(batch, placed, run.backend), bound, run.backend)
+
+
 @stage("bind")
 def bind(run: JobRun, batch: Batch, portfolios: Portfolios) -> tuple[Placed, ...]:
     with entered(run, "bind"):
@@ -102,9 +137,8 @@ def bind(run: JobRun, batch: Batch, portfolios: Portfolios) -> tuple[Placed, ...
 def plan(run: JobRun, batch: Batch, placed: tuple[Placed, ...], call: Call) -> Plan:
     """The circuits to submit; those that were submitted already, where the job goes on."""
     with entered(run, "plan"):
-        return run.backend.recorded_plan(call) or plan_batch(
-            batch, placed, run.backend.innermost(call.index)
-        )
+        recorded = run.backend.recorded_plan(call)
+        return recorded or planned_for(run, batch, placed, call)
 
 
 @stage("execute", retries=3)
@@ -154,9 +188,17 @@ def bound_again(
     def bound() -> tuple[tuple[Placed, ...], Plan]:
         portfolios = transpile_experiments(batch.experiments, run.device, run.job.execution)
         newly = bind_batch(run, batch, portfolios, placed)
-        return newly, plan_batch(batch, newly, run.backend.innermost(call.index))
+        return newly, planned_for(run, batch, newly, call)
 
     return run.patiently(bound)
+
+
+def planned_for(run: JobRun, batch: Batch, placed: Sequence[Placed], call: Call) -> Plan:
+    """A call's plan; its options draw by the call's content."""
+    with run.backend.planning(f"{call.request.key} {call.occurrence}"):
+        plan = plan_batch(batch, placed, run.backend.innermost(call.index))
+    announce(run, announcements(plan))
+    return plan
 
 
 def performed(run: JobRun, planned: Plan, call: Call) -> Executed:
@@ -173,6 +215,7 @@ def performed(run: JobRun, planned: Plan, call: Call) -> Executed:
 @contextmanager
 def entered(run: JobRun, name: str) -> Iterator[None]:
     """Show the stage as the job's progress, and time it."""
-    run.progress.step(name, NAMES.index(name), len(NAMES))
+    if not run.elsewhere:
+        run.progress.step(name, NAMES.index(name), len(NAMES))
     with run.journal.stage(name):
         yield

@@ -6,7 +6,8 @@ import json
 import logging
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,7 @@ from qcpaas.reports import user_traceback
 from qcpaas.schemas import OptionSpec, WorkloadJob
 from qcpaas.unpacking import loaded
 from qcpaas.values import decode, encode
+from tasks.execute import JournalledDevice
 from tasks.session import Session
 
 BLOCK_S = 10.0  # iterations are shown to Prefect in blocks, since a task run costs its server 50 ms
@@ -75,7 +77,16 @@ class WorkloadContext:
     def backend(self, options: Sequence[OptionSpec] | None) -> ExecutionBackend:
         chosen = self.run.job.execution.options if options is None else tuple(options)
         key = repr(chosen)
-        return self._sessions.setdefault(key, Session(self._device, chosen))
+        if key not in self._sessions:
+            self._sessions[key] = Session(self._device, tuple(chosen), self.elsewhere)
+        return self._sessions[key]
+
+    @contextmanager
+    def elsewhere(self, device: str) -> Iterator[JournalledDevice]:
+        """Another device, held while the block runs."""
+        there = self.run.on(device)
+        with there.holding_device():
+            yield there.backend
 
     def report(
         self, done: float, total: float | None, message: str, metrics: dict[str, float]

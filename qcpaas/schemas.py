@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -282,6 +283,27 @@ class Estimate(Wire):
     method: str
     circuit_factor: float = 1.0
     shot_factor: float = 1.0
+
+    @classmethod
+    def of_all(cls, parts: Sequence[Estimate]) -> Estimate:
+        """Of parts that all have to run; seconds, circuits and shots add up."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        asked = sum(part.circuits / part.circuit_factor for part in parts)
+        shots = sum(part.shots / part.shot_factor for part in parts)
+        return first.model_copy(
+            update={
+                "qpu_s": sum(part.qpu_s for part in parts),
+                "qpu_s_hi": sum(part.qpu_s_hi for part in parts),
+                "circuits": sum(part.circuits for part in parts),
+                "shots": sum(part.shots for part in parts),
+                "log_esp": min(part.log_esp for part in parts),
+                "duration_s": max(part.duration_s for part in parts),
+                "circuit_factor": sum(part.circuits for part in parts) / asked if asked else 1.0,
+                "shot_factor": sum(part.shots for part in parts) / shots if shots else 1.0,
+            }
+        )
 
 
 class CallOutcome(Wire):

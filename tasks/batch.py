@@ -27,11 +27,24 @@ class Batch:
     experiments: tuple[Experiment, ...]
     options: tuple[tuple[OptionSpec, ...], ...]
 
-    def request(self) -> Request:
-        """All of it as one call, for the ledger."""
+    def request(self, device: str = "") -> Request:
+        """All of it as one call, for the ledger.
+
+        Args:
+            device: Where it runs, if that is not the job's own device.
+        """
         keys = [circuit_key(experiment.circuit) for experiment in self.experiments]
         options = " | ".join(options_text(each) for each in self.options)
-        return Request(self.experiments, keys, options)
+        return Request(self.experiments, keys, f"{options} on {device}" if device else options)
+
+    def checked(self, device: Device) -> Batch:
+        """The same as it can run on a device.
+
+        Raises:
+            InputError: Why it cannot.
+        """
+        experiments = tuple(check_experiment(each, device) for each in self.experiments)
+        return replace(self, experiments=experiments)
 
     def stacks(self, device: ExecutionBackend) -> list[ExecutionBackend]:
         """The stack of each experiment; experiments with the same options share one."""
@@ -45,13 +58,13 @@ class Batch:
         return stacks
 
 
-def read_batch(job: CircuitJob, device: Device) -> Batch:
-    """The experiments of a circuit job.
+def read_batch(job: CircuitJob) -> Batch:
+    """The experiments of a circuit job, right in themselves.
 
     Raises:
         InputError: What is wrong with the circuits, observables, parameters or shots.
     """
-    experiments = tuple(check_experiment(_experiment(item, job), device) for item in job.items)
+    experiments = tuple(check_asked(_experiment(item, job)) for item in job.items)
     options = tuple(
         job.execution.options if item.options is None else item.options for item in job.items
     )
@@ -68,6 +81,16 @@ def check_experiment(experiment: Experiment, device: Device) -> Experiment:
     check_width(circuit, device.name, device.capabilities)
     check_shots(experiment, device.name, device.capabilities)
     refuse_unsupported(circuit, device.name, device.capabilities)
+    return check_asked(experiment)
+
+
+def check_asked(experiment: Experiment) -> Experiment:
+    """`check_experiment`, whatever the device.
+
+    Raises:
+        InputError: Circuit, parameters and observables do not fit together.
+    """
+    circuit = experiment.circuit
     runnable = check_runnable(
         circuit,
         counts=experiment.observables is None,

@@ -55,14 +55,27 @@ class PlanCost:
         )
 
 
-def estimate_plan(planned: Sequence[Experiment], device: Device) -> Estimate:
+def estimate_plan(
+    planned: Sequence[Experiment], device: Device, asked: Sequence[Experiment] = ()
+) -> Estimate:
     """Device seconds and success probability of planned experiments.
+
+    Args:
+        asked: What they are planned for; tells what mitigation multiplies.
 
     Device seconds are ``points x shots x (scheduled duration + rep delay)``, the duration by the
     longest path through each circuit, mitigation's own circuits included. The success probability
     is the product over gates, idle time and readout of the worst circuit, as placed.
     """
-    return PlanCost.of(planned, device).at(planned)
+    estimate = PlanCost.of(planned, device).at(planned)
+    circuits = sum(experiment.points for experiment in asked)
+    shots = sum(experiment.points * (experiment.shots or 0) for experiment in asked)
+    return estimate.model_copy(
+        update={
+            "circuit_factor": estimate.circuits / circuits if circuits else 1.0,
+            "shot_factor": estimate.shots / shots if shots else 1.0,
+        }
+    )
 
 
 def scheduled_s(experiment: Experiment, device: Device) -> float:

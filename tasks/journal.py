@@ -124,20 +124,7 @@ class Journal:
     def expect(self, one: Estimate) -> None:
         """Add a submission's estimate, made before it was sent, to the job's."""
         so_far = self.estimate
-        self.estimate = (
-            one
-            if so_far is None
-            else one.model_copy(
-                update={
-                    "qpu_s": so_far.qpu_s + one.qpu_s,
-                    "qpu_s_hi": so_far.qpu_s_hi + one.qpu_s_hi,
-                    "circuits": so_far.circuits + one.circuits,
-                    "shots": so_far.shots + one.shots,
-                    "log_esp": min(so_far.log_esp, one.log_esp),
-                    "duration_s": max(so_far.duration_s, one.duration_s),
-                }
-            )
-        )
+        self.estimate = one if so_far is None else Estimate.of_all([so_far, one])
 
     def diagnosed(self, outcomes: Sequence[Outcome]) -> None:
         """Keep the latest diagnostics of each option."""

@@ -31,6 +31,7 @@ def answers(batch: Batch, outcomes: Sequence[Outcome]) -> list[Answer]:
         {
             "circuit": experiment.circuit.name,
             "shots": experiment.shots,
+            **_spent(outcome),
             **(_counts(outcome) if isinstance(outcome, Counts) else _values(outcome)),
         }
         for experiment, outcome in zip(batch.experiments, outcomes, strict=True)
@@ -42,15 +43,21 @@ def _values(outcome: Outcome) -> Answer:
     return {
         "expectation_values": outcome.values.tolist(),
         "std_errors": np.sqrt(outcome.variances).tolist(),
-        "raw_values": _listed(outcome.raw_values),
-        "raw_std_errors": None
-        if outcome.raw_variances is None
-        else np.sqrt(outcome.raw_variances).tolist(),
+        "raw_values": _known(outcome.raw_values, outcome.values).tolist(),
+        "raw_std_errors": np.sqrt(_known(outcome.raw_variances, outcome.variances)).tolist(),
     }
 
 
-def _listed(values: NDArray[np.float64] | None) -> list[list[float]] | None:
-    return None if values is None else values.tolist()
+def _known(raw: NDArray[np.float64] | None, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What was measured; the values themselves where no option changed them."""
+    return values if raw is None else raw
+
+
+def _spent(outcome: Outcome) -> Answer:
+    """What was executed for a circuit, all options together."""
+    if outcome.spent is None:
+        return {}
+    return {"circuit_executions": outcome.spent.circuits, "shots_spent": outcome.spent.shots}
 
 
 def _counts(outcome: Counts) -> Answer:

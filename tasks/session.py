@@ -14,6 +14,7 @@ from pipeline.stack import (
     announcements,
     build_stack,
     combine_together,
+    compiled_specs,
     find_options,
     options_of,
     parameter_columns,
@@ -28,6 +29,8 @@ from qcpaas.schemas import OptionSpec
 from tasks.batch import check_experiment
 from tasks.bind import Placed, bind_experiments, calibration_uses
 from tasks.calls import Call, Request, observable_bytes, options_text
+from tasks.divided import Divided, Elsewhere
+from tasks.division import divides
 from tasks.estimate import PlanCost
 from tasks.execute import JournalledDevice
 from tasks.plan import learn_noise
@@ -114,20 +117,33 @@ class Session(ExecutionBackend):
     A call with circuits seen before costs their content hash, a look-up and a binding of
     parameters. Once the store has a newer calibration the placement is looked at again, and moves
     where the job's binding policy says so.
+
+    Attributes:
+        elsewhere: Gives another device, held while it is used, to options that divide circuits
+            among devices.
     """
 
     device: JournalledDevice
     options: tuple[OptionSpec, ...]
+    elsewhere: Elsewhere | None = None
     _prepared: OrderedDict[tuple[object, ...], Prepared] = field(default_factory=OrderedDict)
     _stacks: Stacks = field(init=False)
+    _divided: Divided | None = field(init=False)
     _said: set[str] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
-        self._stacks = Stacks(self.options, self.device)
+        self._divided = Divided(self, self.elsewhere) if divides([self.options]) else None
+        self._stacks = Stacks(compiled_specs(self.options), self.device)
 
     def run(self, experiments: Sequence[Experiment]) -> tuple[Outcome, ...]:
-        device = self.device
         experiments = tuple(map(_unrolled, experiments))
+        if self._divided is not None:
+            return self._divided.run(experiments)
+        return self.run_compiled(experiments)
+
+    def run_compiled(self, experiments: Sequence[Experiment]) -> tuple[Outcome, ...]:
+        """`run` with the options that work on compiled circuits."""
+        device = self.device
         keys = tuple(circuit_key(experiment.circuit) for experiment in experiments)
         call = device.calls.next(Request(experiments, keys, self._options_text))
         if call.outcomes is not None:
@@ -254,14 +270,18 @@ class Session(ExecutionBackend):
         with journal.stage("plan"), device.planning(drawn):
             plan = stacks.plan(bound, prepared.checked)
             device.check(plan.experiments)
-        self._announce(plan)
+        self.say(announcements(plan))
         with journal.stage("estimate"):
             cost = PlanCost.of(plan.experiments, device.device)
         return replace(prepared, plan=plan, keys=journal.keys(plan.experiments), cost=cost)
 
-    def _announce(self, plan: Plan) -> None:
-        """Say once what options want said before anything is spent."""
-        for text in announcements(plan):
+    def on(self, device: JournalledDevice, options: tuple[OptionSpec, ...]) -> Session:
+        """A session on another device."""
+        return Session(device, options)
+
+    def say(self, texts: Sequence[str]) -> None:
+        """Log what options want said before anything is spent, once."""
+        for text in texts:
             if text not in self._said:
                 self._said.add(text)
                 self.device.patience.log.info("%s", text)

@@ -75,7 +75,7 @@ def job(run, *items, **execution):
 def test_bad_input_has_one_clear_message_and_spends_nothing(start, given, error, message):
     run = start()
     with pytest.raises(error, match=message):
-        read_batch(job(run, given()), run.device)
+        read_batch(job(run, given())).checked(run.device)
     assert run.journal.count == 0
 
 
@@ -83,11 +83,11 @@ def test_an_option_that_a_circuit_cannot_have_is_refused(start):
     run = start()
     zne = (OptionSpec(name="ZeroNoiseExtrapolation"),)
     plain = item(rotated(), "Z", parameter_values=((0.1,),))
-    batch = read_batch(job(run, plain, item(QuantumCircuit(1), "Z", options=zne)), run.device)
+    batch = read_batch(job(run, plain, item(QuantumCircuit(1), "Z", options=zne)))
     assert [len(options) for options in batch.options] == [0, 1]
     counting = QuantumCircuit(1)
     counting.measure_all()
-    batch = read_batch(job(run, item(counting, options=zne)), run.device)
+    batch = read_batch(job(run, item(counting, options=zne)))
     with pytest.raises(OptionError, match="ZeroNoiseExtrapolation"):
         batch.stacks(run.backend)
 
@@ -95,7 +95,7 @@ def test_an_option_that_a_circuit_cannot_have_is_refused(start):
 def answered(run, *items, **execution):
     """All stages, every one's output through pickle, as it travels between tasks."""
     asked = job(run, *items, **execution)
-    batch = pickle.loads(pickle.dumps(read_batch(asked, run.device)))
+    batch = pickle.loads(pickle.dumps(read_batch(asked).checked(run.device)))
     portfolios = transpile_experiments(batch.experiments, run.device, asked.execution)
     portfolios = pickle.loads(pickle.dumps(portfolios))
     placed = bind_experiments(batch.experiments, portfolios, run.device, asked.execution.binding)
@@ -134,7 +134,8 @@ def test_each_circuit_takes_its_own_options(start):
     one = QuantumCircuit(1)
     one.x(0)
     found = answered(run, item(one, "Z"), item(one, "Z", options=readout), exact=True)
-    assert found[0]["raw_values"] is None
+    assert found[0]["raw_values"] == found[0]["expectation_values"]
+    assert [answer["circuit_executions"] for answer in found] == [1, 1]
     raw, mitigated = found[0]["expectation_values"][0][0], found[1]["expectation_values"][0][0]
     assert abs(mitigated + 1) < abs(raw + 1)
     assert found[1]["raw_values"][0][0] == pytest.approx(raw, abs=1e-9)
@@ -142,9 +143,7 @@ def test_each_circuit_takes_its_own_options(start):
 
 def test_final_measurements_are_taken_off_where_observables_are_asked(start):
     run = start()
-    batch = read_batch(
-        job(run, item(rotated(measure=True), "Z", parameter_values=((0.1,),))), run.device
-    )
+    batch = read_batch(job(run, item(rotated(measure=True), "Z", parameter_values=((0.1,),))))
     assert batch.experiments[0].circuit.count_ops() == {"ry": 1}
 
 
