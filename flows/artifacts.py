@@ -62,6 +62,7 @@ def publish_summary(result: JobResult) -> None:
         ("executions", str(manifest.execution_count)),
         ("QPU time spent", f"{manifest.spent_qpu_s:.3g} s"),
         ("QPU time estimated", _estimate(result)),
+        *((f"{note.option} warns", note.warning) for note in manifest.diagnostics if note.warning),
         *(("calibration", _placement(use)) for use in manifest.calibrations),
         *(("calibration moved", _moved(change)) for change in manifest.changes),
     ]

@@ -20,7 +20,7 @@ from prefect.logging import get_run_logger
 from pydantic import JsonValue
 
 from adapters.compiler_stages import defer_vendor_stages
-from flows import artifacts
+from flows import artifacts, mitigation_pages
 from flows.endings import ending_of
 from flows.ownership import Ownership, owning
 from flows.progress import ProgressReporter
@@ -140,6 +140,7 @@ class JobRun:
         whole = self.patiently(lambda: results.whole(result)) if small else result
         artifacts.publish_result(whole)
         artifacts.publish_summary(result)
+        mitigation_pages.publish(self.job.job_id, manifest.diagnostics)
         self.progress.complete()
 
 
