@@ -1,0 +1,116 @@
+"""Circuits that repeat a twirled layer of gates.
+
+Between two layers every qubit has one Clifford gate: what undoes the random Pauli frame of the
+layer before, the sequence's own local gate, and the next frame, multiplied out. On devices with
+``rz`` and ``sx`` it is ``rz, sx, rz, sx, rz`` with symbolic angles, so that all frames are points
+of one circuit and have the same pulses; elsewhere each frame is a circuit of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit import QuantumCircuit
+from qiskit.circuit import Instruction, Parameter, ParameterVector
+
+from adapters.target import operation_named
+from pipeline.cycle_sequences import LayerAction, RepeatedLayer
+from pipeline.local_cliffords import Indices, clifford_circuit, local_cliffords
+from qcpaas.execution import Binding, Experiment
+
+
+@dataclass(frozen=True, eq=False)
+class TwirledLayers:
+    """A repeated layer at one depth under random frames.
+
+    Attributes:
+        slots: Clifford gate before, between and after the layers, by number; shape
+            ``(frames, depth + 1, n)``.
+        flips: Whether a qubit is read the other way round, shape ``(frames, n)``.
+    """
+
+    layer: LayerAction
+    slots: Indices
+    flips: NDArray[np.bool_]
+
+    @classmethod
+    def draw(
+        cls, repeated: RepeatedLayer, depth: int, frames: int, rng: np.random.Generator
+    ) -> TwirledLayers:
+        """Random Pauli frames for each layer, and random flips before the readout."""
+        table, layer = local_cliffords(), repeated.action
+        shape = (frames, layer.num_qubits)
+        flips = rng.random(shape) < 0.5
+        gates = np.broadcast_to(table.preparations[repeated.letters], shape)
+        slots = []
+        for _ in range(depth):
+            frame = rng.integers(4, size=shape, dtype=np.uint8)
+            slots.append(table.product[table.paulis[frame], gates])
+            undone = table.paulis[layer.conjugate(frame)[0]]
+            gates = table.product[repeated.between, undone]
+        gates = table.product[table.rotations[repeated.letters], gates]
+        flip = table.paulis[flips.astype(np.intp)]
+        slots.append(table.product[flip, gates])
+        return cls(layer, np.stack(slots, axis=1), flips)
+
+    def experiments(self, shots: int, binding: Binding) -> list[Experiment]:
+        """All frames, in order: as points of one experiment, or one experiment each."""
+        if {"rz", "sx"} <= set(binding.basis_gates):
+            angles = local_cliffords().angles[self.slots].reshape(len(self.slots), -1)
+            return [Experiment(self._symbolic(), angles, shots=shots, binding=binding)]
+        return [
+            Experiment(
+                self._fixed(slots, binding.basis_gates),
+                np.empty((1, 0)),
+                shots=shots,
+                binding=binding,
+            )
+            for slots in self.slots
+        ]
+
+    def _symbolic(self) -> QuantumCircuit:
+        _, slots, num_qubits = self.slots.shape
+        circuit = QuantumCircuit(num_qubits, name="repeated_layer")
+        # A vector's elements are ordered by number: the columns of the points.
+        angles = ParameterVector("frame", slots * num_qubits * 3)
+        for slot in range(slots):
+            self._between(circuit, slot)
+            for qubit in range(num_qubits):
+                at = (slot * num_qubits + qubit) * 3
+                _rotate(circuit, angles[at : at + 3], qubit)
+        circuit.measure_all()
+        return circuit
+
+    def _fixed(self, slots: Indices, basis_gates: tuple[str, ...]) -> QuantumCircuit:
+        circuit = QuantumCircuit(self.layer.num_qubits, name="repeated_layer")
+        for slot, gates in enumerate(slots):
+            self._between(circuit, slot)
+            for qubit, gate in enumerate(gates):
+                circuit.compose(clifford_circuit(int(gate), basis_gates), [qubit], inplace=True)
+        circuit.measure_all()
+        return circuit
+
+    def _between(self, circuit: QuantumCircuit, slot: int) -> None:
+        """The layer itself, fenced in, before every slot but the first."""
+        if not slot:
+            return
+        circuit.barrier()
+        for place, name in zip(self.layer.places, self.layer.names, strict=True):
+            circuit.append(_gate(name), place)
+        circuit.barrier()
+
+
+def _gate(name: str) -> Instruction:
+    return operation_named(name, 2)
+
+
+def _rotate(circuit: QuantumCircuit, angles: Sequence[Parameter], qubit: int) -> None:
+    first, second, third = angles
+    circuit.rz(first, qubit)
+    circuit.sx(qubit)
+    circuit.rz(second, qubit)
+    circuit.sx(qubit)
+    circuit.rz(third, qubit)
