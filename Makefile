@@ -6,6 +6,8 @@
 SHELL := /bin/bash
 UV_VERSION := 0.13.9
 PORT ?= 4200
+# Three tests for two cores: those that wait for a server leave a core to others.
+TESTERS ?= $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 )))
 
 # The first Python that fits pyproject.toml and can make environments.
 PYTHON ?= $(shell for candidate in python3.11 python3.12 python3; do \
@@ -35,7 +37,7 @@ ui: install
 .PHONY: test
 test: lint
 	$(call step,pytest)
-	@$(BIN)/pytest -m 'not slow' -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/pytest -m 'not slow' -n $(TESTERS) --maxprocesses 6 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: install
