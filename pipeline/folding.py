@@ -7,6 +7,7 @@ and the device's gate set, and unfolded gates stay out of the device's noise.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import pi
 from typing import Literal
 
@@ -15,21 +16,27 @@ from qiskit.circuit import CircuitInstruction, Gate, Instruction
 from qiskit.circuit.exceptions import CircuitError
 from qiskit.circuit.library import RZGate, SXGate
 
+from pipeline.layers import layers_of
 from qcpaas.errors import MitigationError
 
 FoldedGates = Literal["two_qubit", "all"]
+Folding = Literal["gates", "layers"]
+Group = tuple[int, ...]
 UNFOLDED = frozenset({"barrier", "delay", "measure", "reset", "id", "rz"})  # rz changes the frame
 SELF_INVERSE = frozenset({"x", "y", "z", "h", "cx", "cy", "cz", "ecr", "swap", "ccx"})
 
 
 def fold(
-    circuit: QuantumCircuit, scale: float, gates: FoldedGates = "two_qubit"
+    circuit: QuantumCircuit,
+    scale: float,
+    gates: FoldedGates = "two_qubit",
+    folding: Folding = "gates",
 ) -> tuple[QuantumCircuit, float]:
     """Amplify the noise of a compiled circuit.
 
-    A scale between odd integers folds an evenly spread part of the gates once more. Parameters
-    stay symbolic; measurement, reset, delay and rz, which costs a device nothing, are left as
-    they are.
+    A scale between odd integers folds an evenly spread part once more: of the gates, or of the
+    layers, whose gates run at once and are then folded together. Parameters stay symbolic;
+    measurement, reset, delay and rz, which costs a device nothing, are left as they are.
 
     Args:
         circuit: In the device's gates.
@@ -44,40 +51,105 @@ def fold(
     """
     if scale < 1:
         raise MitigationError(f"noise scale {scale} is below 1. Folding only amplifies noise.")
-    places = [index for index, step in enumerate(circuit.data) if _is_folded(step, gates)]
-    extra_folds = _spread(round(len(places) * (scale - 1) / 2), len(places))
-    folds = dict(zip(places, extra_folds, strict=True))
+    groups = foldable_groups(circuit, gates, folding)
+    extra_folds = _spread_over(groups, (scale - 1) / 2)
+    folds = {
+        index: extra for group, extra in zip(groups, extra_folds, strict=True) for index in group
+    }
+    total = len(folds)
+    reached = 1 + 2 * sum(folds.values()) / total if total else 1.0
+    return fold_at(circuit, folds), reached
+
+
+def fold_at(circuit: QuantumCircuit, folds: Mapping[int, int]) -> QuantumCircuit:
+    """The circuit with G replaced by G (G⁻¹ G)ᵏ at given places.
+
+    Args:
+        folds: k for each place in ``circuit.data`` that is folded.
+
+    Raises:
+        MitigationError: A gate there has no inverse in the device's gates.
+    """
     folded = circuit.copy_empty_like()
     for index, step in enumerate(circuit.data):
         folded._append(step)  # noqa: SLF001 - the public append costs ten times as much
         for _ in range(folds.get(index, 0)):
-            for inverse in inverse_of(step.operation):
+            for inverse in _inverse_at(circuit, index):
                 folded._append(  # noqa: SLF001
                     CircuitInstruction(inverse, step.qubits, ())
                 )
             folded._append(step)  # noqa: SLF001
-    reached = 1 + 2 * sum(extra_folds) / len(places) if places else 1.0
-    return folded, reached
+    return folded
 
 
-def _is_folded(step: CircuitInstruction, gates: FoldedGates) -> bool:
-    operation = step.operation
+def foldable_groups(
+    circuit: QuantumCircuit, gates: FoldedGates = "two_qubit", folding: Folding = "gates"
+) -> list[Group]:
+    """Places in ``circuit.data`` of what is folded together, in the order of time.
+
+    Gates on one qubit belong to no layer; each is a group of its own.
+
+    Raises:
+        MitigationError: An instruction cannot be folded, or stands where none is; says which.
+    """
+    places = [index for index in range(len(circuit.data)) if _is_folded(circuit, index, gates)]
+    if folding == "gates":
+        return [(index,) for index in places]
+    layers = layers_of(circuit, range(circuit.num_qubits))
+    layered = {index for layer in layers for index in layer.instructions}
+    single = [(index,) for index in places if index not in layered]
+    return sorted([*(tuple(sorted(layer.instructions)) for layer in layers), *single])
+
+
+def _spread_over(groups: Sequence[Group], times: float) -> list[int]:
+    """How often each group is folded, so that every gate is folded ``times`` on average.
+
+    As even as whole numbers allow: the gates folded so far follow a straight line.
+    """
+    total = sum(map(len, groups))
+    wanted = round(times * total)
+    folds: list[int] = []
+    done = passed = 0
+    for group in groups:
+        passed += len(group)
+        due = passed * wanted // total - done
+        extra = max(round(due / len(group)), 0)
+        folds.append(extra)
+        done += extra * len(group)
+    return folds
+
+
+def _is_folded(circuit: QuantumCircuit, index: int, gates: FoldedGates) -> bool:
+    operation = circuit.data[index].operation
     if operation.name in UNFOLDED:
         return False
     if not isinstance(operation, Gate):
         raise MitigationError(
-            f"instruction {operation.name!r} has no inverse, so the circuit cannot be folded. "
-            f"Leave out zero-noise extrapolation, or the instruction."
+            f"{place_of(circuit, index)} has no inverse, so the circuit cannot be folded. "
+            f"Leave out noise extrapolation, or the instruction."
         )
-    return gates == "all" or operation.num_qubits >= 2
+    if gates == "all" or operation.num_qubits >= 2:
+        _inverse_at(circuit, index)  # before anything is folded, or spent
+        return True
+    return False
 
 
-def _spread(total: int, places: int) -> list[int]:
-    """``total`` folds over ``places`` gates, as even as whole numbers allow."""
-    return [
-        (index + 1) * total // places - index * total // places if places else 0
-        for index in range(places)
-    ]
+def place_of(circuit: QuantumCircuit, index: int) -> str:
+    """An instruction as messages name it."""
+    step = circuit.data[index]
+    qubits = ", ".join(str(circuit.find_bit(qubit).index) for qubit in step.qubits)
+    plural = "s" if len(step.qubits) > 1 else ""
+    return (
+        f"instruction {step.operation.name!r} on qubit{plural} {qubits} of the compiled circuit "
+        f"(number {index + 1} of {len(circuit.data)})"
+    )
+
+
+def _inverse_at(circuit: QuantumCircuit, index: int) -> list[Instruction]:
+    try:
+        return inverse_of(circuit.data[index].operation)
+    except MitigationError as error:
+        raise MitigationError(f"{place_of(circuit, index)}: {error}") from None
 
 
 def inverse_of(operation: Instruction) -> list[Instruction]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import model_validator
+from numpy.typing import NDArray
+from pydantic import Field, JsonValue, model_validator
 from qiskit import QuantumCircuit
 
-from pipeline.extrapolation import Extrapolation, Fit, extrapolate, points_needed
-from pipeline.folding import FoldedGates, fold
+from pipeline.expected_noise import ExpectedNoise, expected_noise
+from pipeline.extrapolation import Extrapolation, Fit, Unsupported, extrapolate, points_needed
+from pipeline.extrapolation_report import extrapolation_figures, extrapolation_plots, verdict
+from pipeline.folding import FoldedGates, Folding, fold
 from pipeline.strength import LARGEST, scales_for
 from qcpaas.errors import MitigationError
 from qcpaas.execution import (
@@ -24,41 +27,65 @@ from qcpaas.execution import (
     Outcome,
     PlanContext,
 )
-from qcpaas.manifest import Diagnostic
+from qcpaas.manifest import Diagnostic, Plot
 
 FIXED = (1.0, 3.0, 5.0)
 
 
 class ZneContext(PlanContext):
-    """Reached noise scales of each experiment, and each observable's fully mixed value."""
+    """Reached noise scales of each experiment, and what noise is expected to do to its values."""
 
     scales: tuple[tuple[float, ...], ...]
-    mixed_values: tuple[tuple[float, ...], ...]
+    expected: tuple[ExpectedNoise, ...]
 
 
 class ZeroNoiseExtrapolation(EnrichedExecutionBackend):
     """Extrapolates expectation values to zero noise by folding the compiled circuit's gates.
 
     Every scale factor is measured with the experiment's full number of shots, so the cost is
-    ``len(scale_factors)`` times that of the plain circuit; three times with ``auto``.
+    ``len(scale_factors)`` times that of the plain circuit; three times with ``auto``. The
+    standard error holds shot noise and, unless it is turned off, what the form of the fit may be
+    wrong by.
 
     Source: Temme et al., PRL 119, 180509 (2017); Giurgica-Tiron et al., QCE 2020 (folding).
     """
 
     rank = 10
     levels = frozenset[Level]({"expectation"})
+    conflicts: ClassVar[Mapping[str, str]] = {
+        "LayerwiseRichardson": "both amplify noise and extrapolate to none",
+        "ProbabilisticAmplification": "both amplify noise and extrapolate to none",
+        "ProbabilisticErrorCancellation": "it leaves no noise to extrapolate",
+    }
 
     class Settings(OptionSettings):
-        """``scale_factors`` are wanted noise scales; ``gates`` are the ones to fold.
+        """How noise is amplified, and how the measured curve is extrapolated.
 
-        With ``auto`` the scales follow from the fidelity that the calibration promises each
-        circuit where it was placed, and from the shots: the plain circuit twice, and one largest
-        scale, small for circuits that noise erases soon.
+        Attributes:
+            scale_factors: Wanted noise scales. With ``auto`` they follow from the fidelity that
+                the calibration promises each circuit where it was placed, and from the shots: the
+                plain circuit twice, and one largest scale, small for circuits that noise erases
+                soon.
+            fit: ``exponential`` decays to the asymptote, ``free_exponential`` to one of its own.
+            degree: Of a ``polynomial``.
+            asymptote: Where noise leads: a value, the fully ``mixed`` state's, or as the
+                calibration lets ``expect``: the mixed value or some way towards relaxation's,
+                approached at a rate that the expected fidelity limits.
+            unsupported: What becomes of an exponential that the data do not support: a line
+                (``fallback``), the measured value (``raw``), or an error (``fail``).
+            systematic_error: Whether standard errors hold what the fit's form may be wrong by.
+            gates: Those that are folded.
+            folding: ``gates`` by themselves, or whole ``layers`` of gates that run at once.
         """
 
         scale_factors: tuple[float, ...] | Literal["auto"] = FIXED
         fit: Fit = "exponential"
+        degree: int = Field(default=2, ge=1)
+        asymptote: float | Literal["expected", "mixed"] = "expected"
+        unsupported: Unsupported = "fallback"
+        systematic_error: bool = True
         gates: FoldedGates = "two_qubit"
+        folding: Folding = "gates"
 
         @model_validator(mode="after")
         def _enough_points(self) -> ZeroNoiseExtrapolation.Settings:
@@ -72,29 +99,29 @@ class ZeroNoiseExtrapolation(EnrichedExecutionBackend):
             distinct = sorted(set(self.scale_factors))
             if not distinct or distinct[0] != 1.0:
                 raise ValueError(f"scale_factors must contain 1 and nothing below; got {distinct}")
-            if len(distinct) < points_needed(self.fit):
+            needed = points_needed(self.fit, self.degree)
+            if len(distinct) < needed:
                 raise ValueError(
-                    f"a {self.fit} fit needs {points_needed(self.fit)} scale factors; "
-                    f"got {len(distinct)}"
+                    f"a {self.fit} fit needs {needed} scale factors; got {len(distinct)}"
                 )
             return self
 
     def expand(self, experiments: Sequence[Experiment]) -> tuple[Sequence[Experiment], ZneContext]:
         expanded: list[Experiment] = []
-        scales, mixed = [], []
+        scales: list[tuple[float, ...]] = []
         for experiment in experiments:
             folded = self._folded(experiment)
-            scales.append(_supported([scale for _, scale in folded], self.settings.fit))
-            mixed.append(tuple(map(_mixed_value, experiment.observables or ())))
+            scales.append(self._supported([scale for _, scale in folded]))
             expanded.extend(replace(experiment, circuit=circuit) for circuit, _ in folded)
-        return expanded, ZneContext(scales=tuple(scales), mixed_values=tuple(mixed))
+        expected = tuple(expected_noise(each, self.settings.asymptote) for each in experiments)
+        return expanded, ZneContext(scales=tuple(scales), expected=expected)
 
     def reduce(self, context: PlanContext, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
         assert isinstance(context, ZneContext)
         remaining = iter(outcomes)
         return tuple(
-            self._at_zero_noise(scales, mixed, [next(remaining) for _ in scales])
-            for scales, mixed in zip(context.scales, context.mixed_values, strict=True)
+            self._at_zero_noise(scales, expected, [next(remaining) for _ in scales])
+            for scales, expected in zip(context.scales, context.expected, strict=True)
         )
 
     def cost(self, experiment: Experiment) -> Cost:
@@ -102,89 +129,84 @@ class ZeroNoiseExtrapolation(EnrichedExecutionBackend):
         scales = len(FIXED if factors == "auto" else factors)
         return Cost(scales, scales)
 
+    @classmethod
+    def plots(cls, figures: Mapping[str, JsonValue]) -> tuple[Plot, ...]:
+        return extrapolation_plots("Zero-noise extrapolation", figures)
+
     def _folded(self, experiment: Experiment) -> list[tuple[QuantumCircuit, float]]:
         """The circuit at every noise scale, and the scales that were reached."""
         factors, binding = self.settings.scale_factors, experiment.binding
-        gates = self.settings.gates
         if factors != "auto":
-            return [fold(experiment.circuit, factor, gates) for factor in factors]
+            return [self._fold(experiment, factor) for factor in factors]
         if binding is None or binding.log_fidelity is None:
-            return [fold(experiment.circuit, factor, gates) for factor in FIXED]
+            return [self._fold(experiment, factor) for factor in FIXED]
         *plain, largest = scales_for(binding.log_fidelity, experiment.shots)
-        folded = fold(experiment.circuit, largest, gates)
+        folded = self._fold(experiment, largest)
         for further in LARGEST:  # the first that so few gates can reach
             if folded[1] == 1.0 and further > largest:
-                folded = fold(experiment.circuit, further, gates)
-        return [*(fold(experiment.circuit, factor, gates) for factor in plain), folded]
+                folded = self._fold(experiment, further)
+        return [*(self._fold(experiment, factor) for factor in plain), folded]
+
+    def _fold(self, experiment: Experiment, factor: float) -> tuple[QuantumCircuit, float]:
+        return fold(experiment.circuit, factor, self.settings.gates, self.settings.folding)
+
+    def _supported(self, scales: Sequence[float]) -> tuple[float, ...]:
+        distinct = len(set(scales))
+        needed = points_needed(self.settings.fit, self.settings.degree)
+        if 1 < distinct < needed:
+            raise MitigationError(
+                f"folding reached only {distinct} distinct noise scales {sorted(set(scales))}; a "
+                f"{self.settings.fit} fit needs {needed}. The circuit has too few "
+                f"{self.settings.folding} to fold: choose odd scale factors, or gates='all'."
+            )
+        return tuple(scales)
 
     def _at_zero_noise(
-        self, scales: Sequence[float], mixed: Sequence[float], measured: Sequence[Outcome]
+        self, scales: Sequence[float], expected: ExpectedNoise, measured: Sequence[Outcome]
     ) -> ExpectationValues:
         noisy = [_expectation(outcome) for outcome in measured]
         values = np.stack([outcome.values for outcome in noisy])
         variances = np.stack([outcome.variances for outcome in noisy])
-        at_zero = np.empty(values.shape[1:])
-        variance = np.empty(values.shape[1:])
-        fits: list[Extrapolation] = []
-        for place in np.ndindex(*values.shape[1:]):
-            fitted = extrapolate(
-                np.array(scales),
-                values[:, *place],
-                variances[:, *place],
-                self.settings.fit,
-                asymptote=mixed[place[1]],
-            )
-            fits.append(fitted)
-            at_zero[place], variance[place] = fitted.value, fitted.variance
-        plain = noisy[scales.index(1.0)]
+        fitted = extrapolate(
+            scales,
+            values,
+            variances,
+            self.settings.fit,
+            expected.ends,
+            asymptote_error=expected.end_errors,
+            rate=expected.rate,
+            rate_error=np.inf if expected.rate_error is None else expected.rate_error,
+            bound=expected.bounds,
+            degree=self.settings.degree,
+            unsupported=self.settings.unsupported,
+        )
+        plain = noisy[list(scales).index(1.0)]
+        note = self._diagnose(scales, values, variances, fitted)
         return ExpectationValues(
-            values=at_zero,
-            variances=variance,
+            values=fitted.values,
+            variances=self._variances(fitted),
             raw_values=plain.values if plain.raw_values is None else plain.raw_values,
             raw_variances=plain.variances if plain.raw_variances is None else plain.raw_variances,
-            diagnostics=(*plain.diagnostics, self._diagnose(scales, values, variances, fits)),
+            diagnostics=(*plain.diagnostics, note),
         )
+
+    def _variances(self, fitted: Extrapolation) -> NDArray[np.float64]:
+        if not self.settings.systematic_error:
+            return fitted.variances
+        return fitted.variances + fitted.systematics**2
 
     def _diagnose(
         self,
         scales: Sequence[float],
-        values: np.ndarray,
-        variances: np.ndarray,
-        fits: Sequence[Extrapolation],
+        values: NDArray[np.float64],
+        variances: NDArray[np.float64],
+        fitted: Extrapolation,
     ) -> Diagnostic:
-        """The measured curve of the first point and observable, and how every fit went."""
         return Diagnostic(
-            option="ZeroNoiseExtrapolation",
-            figures={
-                "scale_factors": list(scales),
-                "values": values[:, 0, 0].tolist(),
-                "std_errors": np.sqrt(variances[:, 0, 0]).tolist(),
-                "extrapolated": fits[0].value,
-                "fit": fits[0].fit,
-                "fits_replaced": sum(fit.fit != self.settings.fit for fit in fits),
-                "why_replaced": next((fit.note for fit in fits if fit.note), ""),
-            },
+            option=self.option_name(),
+            figures=extrapolation_figures(scales, values, variances, fitted, self.settings.fit),
+            warning=verdict(values[list(scales).index(1.0)], self._variances(fitted), fitted),
         )
-
-
-def _supported(scales: Sequence[float], fit: Fit) -> tuple[float, ...]:
-    distinct = len(set(scales))
-    if distinct < points_needed(fit) and distinct > 1:
-        raise MitigationError(
-            f"folding reached only {distinct} distinct noise scales {sorted(set(scales))}; a {fit} "
-            f"fit needs {points_needed(fit)}. The circuit has too few gates to fold: choose "
-            f"odd scale factors, or gates='all'."
-        )
-    return tuple(scales)
-
-
-def _mixed_value(observable: object) -> float:
-    """Expectation value in the fully mixed state: the identity's coefficient."""
-    from qiskit.quantum_info import SparsePauliOp
-
-    assert isinstance(observable, SparsePauliOp)
-    identity = ~(observable.paulis.x.any(axis=1) | observable.paulis.z.any(axis=1))
-    return float(np.real(observable.coeffs[identity].sum()))
 
 
 def _expectation(outcome: Outcome) -> ExpectationValues:

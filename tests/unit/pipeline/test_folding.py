@@ -40,10 +40,17 @@ def unitary(circuit):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(steps(), max_size=14), st.floats(1, 7), st.sampled_from(["two_qubit", "all"]))
-def test_a_folded_circuit_is_the_same_unitary_with_the_same_parameters(chosen, scale, gates):
+@given(
+    st.lists(steps(), max_size=14),
+    st.floats(1, 7),
+    st.sampled_from(["two_qubit", "all"]),
+    st.sampled_from(["gates", "layers"]),
+)
+def test_a_folded_circuit_is_the_same_unitary_with_the_same_parameters(
+    chosen, scale, gates, folding
+):
     circuit = circuit_of(chosen)
-    folded, _ = fold(circuit, scale, gates)
+    folded, _ = fold(circuit, scale, gates, folding)
     assert folded.parameters == circuit.parameters
     assert unitary(folded).equiv(unitary(circuit), atol=1e-7)
 
@@ -157,3 +164,31 @@ def test_an_inverse_outside_the_devices_gates_is_refused():
 def test_a_scale_below_one_is_refused():
     with pytest.raises(MitigationError, match="below 1"):
         fold(QuantumCircuit(1), 0.5)
+
+
+def test_the_gates_of_a_layer_are_folded_together():
+    circuit = QuantumCircuit(4)
+    for _ in range(4):
+        circuit.cx(0, 1)
+        circuit.cz(2, 3)
+        circuit.ecr(1, 2)
+        circuit.barrier()
+    folded, reached = fold(circuit, 2, folding="layers")
+    runs, current = [], {"cx": 0, "cz": 0, "ecr": 0}
+    for step in folded.data:
+        if step.name == "barrier":
+            runs.append(current)
+            current = {"cx": 0, "cz": 0, "ecr": 0}
+        else:
+            current[step.name] += 1
+    assert reached == pytest.approx(folded.num_nonlocal_gates() / 12)
+    assert abs(reached - 2) <= 2 / 12
+    assert all(run["cx"] == run["cz"] for run in runs)
+
+
+def test_an_instruction_that_cannot_be_folded_is_named_with_its_place():
+    circuit = QuantumCircuit(3)
+    circuit.cx(0, 1)
+    circuit.append(Gate("own", 2, []), [2, 1])
+    with pytest.raises(MitigationError, match=r"'own' on qubits 2, 1 .*number 2 of 2"):
+        fold(circuit, 1.0)

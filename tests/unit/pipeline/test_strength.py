@@ -37,7 +37,8 @@ def test_the_choice_is_near_the_best_for_curves_of_several_rates(log_fidelity):
         values = (np.exp(-0.5 * rate * reached) + np.exp(-1.5 * rate * reached)) / 2
         variances = (1 - values**2) / shots
         drawn = values + np.sqrt(variances) * rng.standard_normal((200, len(scales)))
-        errors = [extrapolate(reached, row, variances, "exponential").value - 1 for row in drawn]
+        spread = np.broadcast_to(variances[:, None], drawn.T.shape)
+        errors = extrapolate(reached, drawn.T, spread, "exponential").values - 1
         return np.sqrt(np.mean(np.square(errors)))
 
     chosen = rms(scales_for(log_fidelity, shots))
