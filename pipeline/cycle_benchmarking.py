@@ -140,7 +140,7 @@ class _Signals:
 
     Attributes:
         values: Mean of each string, shape ``(m,)``; ``covariance`` is that of shot noise.
-        spread: Variance between frames over what shot noise explains.
+        spread: Variance between pairs of frames over what shot noise explains.
     """
 
     values: Array
@@ -179,16 +179,17 @@ def _parities(
 ) -> Array:
     """±1 of each string for each outcome, shape ``(outcomes, strings)``."""
     bits = np.unpackbits(distribution.outcomes, axis=1)[:, ::-1][:, : len(flips)] ^ flips
-    parity = (bits @ masks.T) & 1
-    signs: Array = 1.0 - 2.0 * parity
-    return signs
+    return 1.0 - 2.0 * ((bits @ masks.T) & 1).astype(np.float64)
 
 
 def _spread(means: Array, covariance: Array) -> float:
-    frames = len(means)
-    if frames < 2:
+    """Of pairs of frames, whose flips are opposite."""
+    pairs = len(means) // 2
+    if pairs < 2:
         return 1.0
-    return float(np.mean(means.var(axis=0, ddof=1) / (frames * np.diag(covariance))))
+    halves = means[: 2 * pairs].reshape(pairs, 2, -1).mean(axis=1)
+    found: Array = halves.var(axis=0, ddof=1) / (pairs * np.diag(covariance))
+    return float(found.mean())
 
 
 def _asymmetry(action: LayerAction, generators: Codes) -> Array:
