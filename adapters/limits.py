@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from adapters.angles import check_angles
+from adapters.backend import check_shots, check_width
 from adapters.contract import Capabilities, Submission
-from qcpaas.errors import SubmissionRefused
+from qcpaas.errors import InputError, SubmissionRefused
 from qcpaas.execution import Experiment
 
 
@@ -31,8 +32,16 @@ def check_limits(submission: Submission, device: str, capabilities: Capabilities
             f"{capabilities.max_total_shots}. Send fewer points or shots at once."
         )
     for experiment in experiments:
-        _check_shots(experiment, device, capabilities)
-        _check_experiment(experiment, device, capabilities)
+        try:
+            check_shots(experiment, device, capabilities)
+            check_width(experiment.circuit, device, capabilities)
+        except InputError as error:
+            raise SubmissionRefused(str(error)) from error
+        if experiment.observables is not None and not capabilities.estimates:
+            raise SubmissionRefused(
+                f"expectation values were asked of {device}, which answers counts. Measure in the "
+                "basis of the observable."
+            )
         check_angles(experiment, device, capabilities)
     _check_kinds(experiments, device, capabilities)
     if submission.noise_model is not None and not capabilities.noise_models:
@@ -59,32 +68,4 @@ def _check_kinds(
     if len({experiment.level for experiment in experiments}) > 1:
         raise SubmissionRefused(
             "counts and expectation values were asked in one device job. Submit them apart."
-        )
-
-
-def _check_shots(experiment: Experiment, device: str, capabilities: Capabilities) -> None:
-    shots = experiment.shots
-    if shots is None:
-        if not capabilities.exact:
-            raise SubmissionRefused(
-                f"exact probabilities were asked of {device}, which samples. Give shots."
-            )
-    elif not 1 <= shots <= capabilities.max_shots:
-        raise SubmissionRefused(
-            f"{shots} shots were asked for circuit {experiment.circuit.name}; {device} takes 1 to "
-            f"{capabilities.max_shots}."
-        )
-
-
-def _check_experiment(experiment: Experiment, device: str, capabilities: Capabilities) -> None:
-    circuit = experiment.circuit
-    if circuit.num_qubits > capabilities.num_qubits:
-        raise SubmissionRefused(
-            f"circuit {circuit.name} needs {circuit.num_qubits} qubits; {device} has "
-            f"{capabilities.num_qubits}. Choose a larger device or cut the circuit."
-        )
-    if experiment.observables is not None and not capabilities.estimates:
-        raise SubmissionRefused(
-            f"expectation values were asked of {device}, which answers counts. Measure in the "
-            "basis of the observable."
         )

@@ -14,7 +14,6 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -25,16 +24,13 @@ from qiskit import QuantumCircuit
 from adapters.contract import (
     Capabilities,
     DeviceAdapter,
-    DeviceJobState,
     DeviceResult,
-    JobHandle,
     Submission,
     Unsupported,
 )
 from adapters.credentials import NoCredentials
 from adapters.dynamic_circuits import check_dynamic
-from adapters.jobs import LocalJobs
-from adapters.limits import check_limits
+from adapters.local_device import LocalDevice
 from adapters.open_hardware.packing import registers_of
 from adapters.own_gates import teach
 from adapters.prepare import walk
@@ -48,7 +44,7 @@ from store.snapshot import Reading, Snapshot
 _EVERYWHERE = frozenset({"measure", "delay", "barrier"})
 
 
-class HomemadeDevice(DeviceAdapter):
+class HomemadeDevice(LocalDevice):
     """A device that runs one bound circuit after another.
 
     Attributes:
@@ -126,14 +122,9 @@ class HomemadeDevice(DeviceAdapter):
     def _snapshot(self) -> Snapshot:
         return Snapshot.of(self.name, self.num_qubits, self.readings(), datetime.now(UTC))
 
-    def submit(self, submission: Submission, token: str) -> JobHandle:
-        """Runs the job before it returns.
-
-        Raises:
-            SubmissionRefused: It asks for more than the device does, or for a gate that it has not.
-        """
+    def perform(self, submission: Submission) -> DeviceResult:
+        """Raises `SubmissionRefused` for a gate that it has not."""
         capabilities, snapshot = self.capabilities(), self._snapshot()
-        check_limits(submission, self.name, capabilities)
         for experiment in submission.experiments:
             check_dynamic(experiment.circuit, self.name, capabilities)
             _check_gates(experiment, self.name, snapshot)
@@ -143,30 +134,11 @@ class HomemadeDevice(DeviceAdapter):
                 self._counts(experiment, submission.seed + index)
                 for index, experiment in enumerate(submission.experiments)
             )
-            outcome: DeviceResult | ExecutionFailed = DeviceResult(counts, time.monotonic() - began)
-        except ExecutionFailed as error:
-            outcome = error
-        except Exception as error:  # noqa: BLE001  whatever a lab's own code raises
-            outcome = ExecutionFailed(f"{self.name}: {type(error).__name__}: {error}")
-        return self._kept.keep(token, outcome)
-
-    def status(self, handle: JobHandle) -> DeviceJobState:
-        return self._kept.state(handle)
-
-    def result(self, handle: JobHandle, timeout_s: float | None = None) -> DeviceResult:
-        return self._kept.result(handle)
-
-    def cancel(self, handle: JobHandle) -> Unsupported | None:
-        self._kept.state(handle)
-        return Unsupported("cancel", f"a job on {self.name} has ended when its submission returns")
-
-    def find_by_token(self, token: str) -> JobHandle | Unsupported | None:
-        """Only among the jobs that this process ran, and keeps."""
-        return self._kept.find_by_token(token)
-
-    @cached_property
-    def _kept(self) -> LocalJobs:
-        return LocalJobs(self.name)
+        except ExecutionFailed:
+            raise
+        except Exception as error:  # whatever a lab's own code raises
+            raise ExecutionFailed(f"{self.name}: {type(error).__name__}: {error}") from error
+        return DeviceResult(counts, time.monotonic() - began)
 
     def _counts(self, experiment: Experiment, seed: int) -> Counts:
         circuit, binding = experiment.circuit, experiment.binding

@@ -24,16 +24,12 @@ from adapters.braket.circuits import Dialect, Program, write_program
 from adapters.braket.properties import OPENQASM, Facts, read_properties
 from adapters.contract import (
     Capabilities,
-    DeviceAdapter,
-    DeviceJobState,
     DeviceResult,
-    JobHandle,
     Submission,
     Unsupported,
 )
 from adapters.distributions import over_clbits
-from adapters.jobs import LocalJobs
-from adapters.limits import check_limits
+from adapters.local_device import LocalDevice
 from qcpaas.errors import DeviceUnavailable, ExecutionFailed, SubmissionRefused
 from qcpaas.execution import Counts, Distribution, Experiment
 from store.snapshot import Snapshot
@@ -46,7 +42,7 @@ _MEASURE = re.compile(r"^\s*b\[\d+\]\s*=\s*measure\s+[^;]*;\s*$", re.MULTILINE)
 Prepare = Callable[[str, dict[str, float]], tuple[str, dict[str, float]]]
 
 
-class LocalBraketAdapter(DeviceAdapter):
+class LocalBraketAdapter(LocalDevice):
     """The SDK's simulator, or an emulator of a device.
 
     Args:
@@ -62,7 +58,6 @@ class LocalBraketAdapter(DeviceAdapter):
         self._backend = backend
         self._facts = facts
         self._properties = properties
-        self._jobs = LocalJobs(name)
         self._simulator: Any = None
         self._emulator: Any = None
 
@@ -87,9 +82,7 @@ class LocalBraketAdapter(DeviceAdapter):
             return Unsupported("calibration", f"{self.name} has one calibration, and no history")
         return snapshot
 
-    def submit(self, submission: Submission, token: str) -> JobHandle:
-        """Runs it before returning."""
-        check_limits(submission, self.name, self.capabilities())
+    def perform(self, submission: Submission) -> DeviceResult:
         programs = []
         for place, experiment in enumerate(submission.experiments):
             check_points(experiment)
@@ -102,22 +95,8 @@ class LocalBraketAdapter(DeviceAdapter):
                 for experiment, program in zip(submission.experiments, programs, strict=True)
             )
         except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
-            failed = ExecutionFailed(f"{self.name}: {type(error).__name__}: {error}")
-            return self._jobs.keep(token, failed)
-        return self._jobs.keep(token, DeviceResult(counts, time.perf_counter() - began))
-
-    def status(self, handle: JobHandle) -> DeviceJobState:
-        return self._jobs.state(handle)
-
-    def result(self, handle: JobHandle, timeout_s: float | None = None) -> DeviceResult:
-        return self._jobs.result(handle)
-
-    def cancel(self, handle: JobHandle) -> Unsupported | None:
-        self._jobs.state(handle)
-        return Unsupported("cancel", f"a job on {self.name} has ended when its handle is given")
-
-    def find_by_token(self, token: str) -> JobHandle | Unsupported | None:
-        return self._jobs.find_by_token(token)
+            raise ExecutionFailed(f"{self.name}: {type(error).__name__}: {error}") from error
+        return DeviceResult(counts, time.perf_counter() - began)
 
     def _dialect(self, experiment: Experiment) -> Dialect:
         if self._facts is not None:

@@ -11,19 +11,14 @@ from adapters.aer import MAX_QUBITS
 from adapters.contract import (
     CONTROL_FLOW,
     Capabilities,
-    DeviceAdapter,
-    DeviceJobState,
     DeviceResult,
-    JobHandle,
     Submission,
     Unsupported,
 )
 from adapters.fake_backends import NUM_QUBITS, canonical_name, read_snapshot
 from adapters.ibm.circuits import estimator_pub, sampler_pub
 from adapters.ibm.results import read_result
-from adapters.jobs import LocalJobs
-from adapters.limits import check_limits
-from adapters.simulated import SimulatedAdapter
+from adapters.local_device import LocalDevice
 from qcpaas.devices import DeviceInfo
 from qcpaas.errors import ExecutionFailed, SubmissionRefused, UnknownDevice, nearest
 from store.snapshot import Snapshot
@@ -32,7 +27,7 @@ PREFIX = "local:"  # of an address
 AER = "aer"
 
 
-class LocalIbmAdapter(DeviceAdapter):
+class LocalIbmAdapter(LocalDevice):
     """One of Qiskit's fake backends, or Aer without noise; a job runs while it is submitted.
 
     Args:
@@ -48,7 +43,6 @@ class LocalIbmAdapter(DeviceAdapter):
         self._make_backend = make_backend
         self._backend: Any = None
         self._snapshot = snapshot
-        self._jobs = LocalJobs(name)
         self._lock = threading.Lock()
 
     def capabilities(self) -> Capabilities:
@@ -71,27 +65,7 @@ class LocalIbmAdapter(DeviceAdapter):
             return Unsupported("calibration", f"{self.name} has one snapshot, and no history")
         return self._snapshot
 
-    def submit(self, submission: Submission, token: str) -> JobHandle:
-        check_limits(submission, self.name, self.capabilities())
-        try:
-            outcome: DeviceResult | ExecutionFailed = self._run(submission)
-        except ExecutionFailed as error:
-            outcome = error
-        return self._jobs.keep(token, outcome)
-
-    def status(self, handle: JobHandle) -> DeviceJobState:
-        return self._jobs.state(handle)
-
-    def result(self, handle: JobHandle, timeout_s: float | None = None) -> DeviceResult:
-        return self._jobs.result(handle)
-
-    cancel = SimulatedAdapter.cancel
-
-    def find_by_token(self, token: str) -> JobHandle | Unsupported | None:
-        """Only among the jobs that this process ran, and keeps."""
-        return self._jobs.find_by_token(token)
-
-    def _run(self, submission: Submission) -> DeviceResult:
+    def perform(self, submission: Submission) -> DeviceResult:
         from qiskit_ibm_runtime import EstimatorV2, SamplerV2
 
         experiments = submission.experiments

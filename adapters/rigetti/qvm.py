@@ -9,22 +9,17 @@ import numpy as np
 from adapters.contract import (
     Availability,
     Capabilities,
-    DeviceAdapter,
-    DeviceJobState,
     DeviceResult,
-    JobHandle,
     Submission,
     Unsupported,
 )
-from adapters.jobs import LocalJobs
-from adapters.limits import check_limits
+from adapters.local_device import LocalDevice
 from adapters.rigetti.circuits import Dialect, QuilProgram, quil_program
 from adapters.rigetti.qvm_server import QVMServer
 from adapters.rigetti.results import distribution
 from qcpaas.errors import (
     CredentialsRefused,
     DeviceUnavailable,
-    ExecutionFailed,
     MalformedReply,
     SubmissionRefused,
 )
@@ -35,7 +30,7 @@ _SEEDS = 2**31 - 1
 _DIALECT = Dialect("a QVM")
 
 
-class QVMAdapter(DeviceAdapter):
+class QVMAdapter(LocalDevice):
     """A QVM of so many qubits, each coupled with each.
 
     Args:
@@ -47,7 +42,6 @@ class QVMAdapter(DeviceAdapter):
         self._num_qubits = num_qubits
         self._server = server
         self._noisy = noisy
-        self._jobs = LocalJobs(name)
 
     def capabilities(self) -> Capabilities:
         return Capabilities(
@@ -69,36 +63,17 @@ class QVMAdapter(DeviceAdapter):
         except (DeviceUnavailable, MalformedReply, CredentialsRefused) as error:
             return Availability(online=False, message=str(error))
 
-    def submit(self, submission: Submission, token: str) -> JobHandle:
+    def perform(self, submission: Submission) -> DeviceResult:
         """Simulates; what it answers is kept in this process.
 
         Raises:
-            SubmissionRefused: Too much, or an instruction that Quil does not have.
+            SubmissionRefused: An instruction that Quil does not have.
             DeviceUnavailable: No QVM is there, said within two seconds.
             AcceptanceUnknown: It stopped answering; it keeps nothing of what was sent.
         """
-        check_limits(submission, self.name, self.capabilities())
         programs = [self._program(experiment) for experiment in submission.experiments]
         self._server.check()
-        try:
-            outcome: DeviceResult | ExecutionFailed = self._run(submission, programs)
-        except ExecutionFailed as error:
-            outcome = error
-        return self._jobs.keep(token, outcome)
-
-    def status(self, handle: JobHandle) -> DeviceJobState:
-        return self._jobs.state(handle)
-
-    def result(self, handle: JobHandle, timeout_s: float | None = None) -> DeviceResult:
-        del timeout_s  # it is there when the submission returns
-        return self._jobs.result(handle)
-
-    def cancel(self, handle: JobHandle) -> Unsupported | None:
-        self._jobs.state(handle)
-        return Unsupported("cancel", f"{self.name} has ended a job when it answers")
-
-    def find_by_token(self, token: str) -> JobHandle | None:
-        return self._jobs.find_by_token(token)
+        return self._run(submission, programs)
 
     def _program(self, experiment: Experiment) -> QuilProgram:
         circuit, binding = experiment.circuit, experiment.binding
