@@ -15,6 +15,9 @@ from adapters.compiler_stages import defer_vendor_stages
 from qcpaas.errors import ObservableError
 from qcpaas.execution import Experiment, PlanContext
 
+TABLES = 8  # of one basis; readout errors that are measured anew at each call make another each
+AT_ONCE = 2**23  # numbers of 8 bytes; 10,000 strings of 100 bits would take 8 GB for 1,000 terms
+
 
 class MeasuredBasis(PlanContext):
     """One measurement circuit.
@@ -77,6 +80,8 @@ class MeasuredBasis(PlanContext):
         key = b"" if readout is None else readout.tobytes()
         table = self.tables.get(key)
         if table is None:
+            if len(self.tables) >= TABLES:
+                self.tables.clear()
             rows = np.arange(2 ** len(self.qubits))[:, None]
             bits = (rows >> np.arange(len(self.qubits))) & 1
             table = self.tables[key] = self.string_values(bits, readout) @ self.weights.T
@@ -104,7 +109,12 @@ class MeasuredBasis(PlanContext):
             measured = slice(self.first_clbit, self.first_clbit + len(self.qubits))
             of_bit = (readout[:, 0, :] - readout[:, 1, :])[measured]  # Z, by the bit that was read
             factors[:, :-1] = np.where(bits == 0, of_bit[:, 0], of_bit[:, 1])
-        values: NDArray[np.float64] = factors[:, self.factor_places].prod(axis=2)
+        step = max(1, AT_ONCE // max(1, self.factor_places.size))
+        parts = [
+            factors[start : start + step, self.factor_places].prod(axis=2)
+            for start in range(0, max(len(bits), 1), step)
+        ]
+        values: NDArray[np.float64] = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return values
 
 

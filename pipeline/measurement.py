@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.bases import MeasuredBasis, MeasuredExperiment, choose_bases, measure_in_basis
+from pipeline.counts_inverse import correct_counts
+from pipeline.readout_uncertainty import calibration_variances, doubted
 from qcpaas.errors import MitigationError
 from qcpaas.execution import (
     Counts,
@@ -67,7 +69,7 @@ class MeasurementBasis(EnrichedExecutionBackend):
         reduced: list[Outcome] = []
         for entry in context.experiments:
             if entry is None:
-                reduced.append(next(remaining))
+                reduced.append(correct_counts(counts_of(next(remaining))))
                 continue
             reduced.append(evaluate(entry, [counts_of(next(remaining)) for _ in entry.bases]))
         return tuple(reduced)
@@ -77,7 +79,8 @@ def evaluate(entry: MeasuredExperiment, counts: Sequence[Counts]) -> Expectation
     """Expectation values and their variances from the counts of every basis.
 
     Strings measured in one circuit are correlated; the variance is that of their weighted sum
-    shot by shot, so the correlation is in it.
+    shot by shot, so the correlation is in it. Where readout errors were measured, their variances
+    are propagated.
     """
     points = len(counts[0].points)
     shape = (points, len(entry.constants))
@@ -90,6 +93,10 @@ def evaluate(entry: MeasuredExperiment, counts: Sequence[Counts]) -> Expectation
             if raw is not None:
                 raw.add(point, distribution, basis, None)
     diagnostics = tuple(note for outcome in counts for note in outcome.diagnostics)
+    if raw is not None:
+        total.variance += calibration_variances(entry, counts)
+        moved = total.mean - raw.mean
+        diagnostics = doubted(diagnostics, moved, total.variance, raw.variance)
     return ExpectationValues(
         values=total.mean,
         variances=total.variance,
