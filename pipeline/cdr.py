@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue, model_validator
 
 from pipeline.folding import FoldedGates, fold
-from pipeline.regression import NoiseLine, fit_line, fit_scales
+from pipeline.regression import NoiseLine, fit_line, fit_scales, fit_shift
 from pipeline.training_data import Measured, Trainer, TrainingSettings, mixed_values
 from qcpaas.execution import (
     Cost,
@@ -29,6 +29,7 @@ from qcpaas.manifest import Diagnostic, Plot, Series
 Array = NDArray[np.float64]
 
 SIGNIFICANT = 3.0  # standard errors: a slope below that many is none
+ALIKE = 1e-6  # exact values no farther apart than this are one
 BEYOND = 2.0  # standard errors that a measured value may lie outside the training values
 
 
@@ -53,7 +54,8 @@ class CliffordDataRegression(EnrichedExecutionBackend):
     exact values are computed, their noisy ones measured in the same submission. A line through
     them, for each observable and point, says what the measured value would be without noise. With
     several ``scale_factors`` the circuits are also run folded, and a linear function of the values
-    at all noise scales is learnt (variable-noise CDR).
+    at all noise scales is learnt (variable-noise CDR). Where a symmetry makes all exact values the
+    same, the mean shift is taken off. Values for which nothing was learnt stay as measured.
 
     Source: Czarnik et al., Quantum 5, 592 (2021); Lowe et al., PR Research 3, 033098 (2021).
     """
@@ -144,9 +146,14 @@ class CliffordDataRegression(EnrichedExecutionBackend):
             values, variance = self._over_scales(there, measured)
         else:
             values, variance = line.invert(measured.values[0], measured.variances[0])
-        refused = _refused(line, there, values, variance)
-        raw, raw_variances = measured.raw
         beyond = _beyond(noisy, measured.values[0], measured.variances[0])
+        alike = np.ptp(there, axis=-1) < ALIKE
+        shifted = fit_shift(there, noisy, variances).invert(
+            measured.values[0], measured.variances[0]
+        )
+        values, variance = np.where(alike, shifted, (values, variance))
+        refused = np.where(alike, beyond, _without_slope(line, values, variance))
+        raw, raw_variances = measured.raw
         report = _Report(there, noisy, line, refused, beyond)
         corrected = np.where(refused, measured.values[0], values)
         errors = np.where(refused, measured.variances[0], variance)
@@ -210,7 +217,8 @@ class _Report:
         if self.refused.any():
             return (
                 f"{self.refused.sum()} of {number} values are kept as measured: their training "
-                f"circuits' noisy values do not follow the exact ones, or these are all alike"
+                f"circuits' noisy values do not follow the exact ones, or those are all alike and "
+                f"others than the measured value"
             )
         if self.beyond.any():
             return (
@@ -247,12 +255,11 @@ def training_plot(figures: Mapping[str, JsonValue]) -> Plot:
     )
 
 
-def _refused(line: NoiseLine, exact: Array, values: Array, variances: Array) -> NDArray[np.bool_]:
-    """Where the training circuits tell nothing: no slope, or no spread to find one from."""
+def _without_slope(line: NoiseLine, values: Array, variances: Array) -> NDArray[np.bool_]:
+    """Where the training circuits' noisy values do not follow the exact ones."""
     nil = ~(line.slope > SIGNIFICANT * np.sqrt(line.slope_variance))
-    alike = np.ptp(exact, axis=-1) < 1e-6
-    refused: NDArray[np.bool_] = nil | alike | ~np.isfinite(values) | ~np.isfinite(variances)
-    return refused
+    without: NDArray[np.bool_] = nil | ~np.isfinite(values) | ~np.isfinite(variances)
+    return without
 
 
 def _beyond(noisy: Array, measured: Array, variances: Array) -> NDArray[np.bool_]:

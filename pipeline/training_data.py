@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from qiskit import QuantumCircuit
 
-from adapters.exact import exact_values_at
+from adapters.exact import SMALL_QUBITS, exact_values_at
 from pipeline.training import TrainingTemplate, spread
 from qcpaas.execution import ExpectationValues, Experiment, OptionSettings, Outcome
 
@@ -19,17 +19,19 @@ Array = NDArray[np.float64]
 
 CANDIDATES = 3  # drawn for each training circuit; those whose values lie far apart are taken
 KEPT_TEMPLATES = 64
+KEPT_WIDE = 8  # rotations: at most 2**8 Pauli strings from one
 
 
 class TrainingSettings(OptionSettings):
     """How to learn from circuits near Clifford.
 
-    ``kept`` rotations keep their angle, at most half of them; ``training_shots`` are each training
+    ``kept`` rotations keep their angle, at most three quarters; unless given, as many as that on
+    few qubits, and few on many, where exact values cost more. ``training_shots`` are each training
     circuit's, as many as the experiment's own unless given.
     """
 
     training: int = Field(default=16, ge=4, le=1000)
-    kept: int = Field(default=10, ge=0)
+    kept: int | None = Field(default=None, ge=0)
     training_shots: int | None = Field(default=None, ge=2)
 
     def shot_ratio(self, experiment: Experiment) -> float:
@@ -76,10 +78,9 @@ class Trainer:
         """
         template = self._template(experiment.circuit)
         wanted = tuple(experiment.observables or ())
+        kept = self._kept(template.circuit)
         candidates = [
-            template.near_clifford(
-                template.angles(point), CANDIDATES * per_point, self._settings.kept, rng
-            )
+            template.near_clifford(template.angles(point), CANDIDATES * per_point, kept, rng)
             for point in experiment.parameter_values
         ]
         exact = exact_values_at(template.circuit, np.concatenate(candidates), wanted)
@@ -95,6 +96,11 @@ class Trainer:
             shots=self._shots(experiment),
         )
         return TrainingSet(trained, np.stack(values))
+
+    def _kept(self, circuit: QuantumCircuit) -> int:
+        if self._settings.kept is not None:
+            return self._settings.kept
+        return len(circuit.data) if circuit.num_qubits <= SMALL_QUBITS else KEPT_WIDE
 
     def _shots(self, experiment: Experiment) -> int | None:
         return experiment.shots and (self._settings.training_shots or experiment.shots)
