@@ -301,8 +301,8 @@ def median_variance(count: int) -> float:
 
     The median's rank among uniform numbers has a beta distribution.
     """
-    from scipy.stats import beta, norm
+    from scipy.special import betaincinv, ndtri
 
     middle = (count + 1) // 2
     levels = (np.arange(100_000) + 0.5) / 100_000
-    return float(np.mean(norm.ppf(beta(middle, middle).ppf(levels)) ** 2))
+    return float(np.mean(ndtri(betaincinv(middle, middle, levels)) ** 2))
