@@ -116,7 +116,7 @@ def test_options_are_described_outermost_first():
     ranks = [option.rank for option in described]
     assert ranks == sorted(ranks)
     zne = next(option for option in described if option.name == "ZeroNoiseExtrapolation")
-    assert {"scale_factors", "fit", "gates"} == set(zne.settings)
+    assert {"scale_factors", "fit", "gates"} < set(zne.settings)
     assert zne.summary.startswith("Extrapolates")
 
 
