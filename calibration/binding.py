@@ -172,6 +172,7 @@ class Binder:
             log_fidelity=value,
             duration_s=placed.duration_s(physical, snapshot, durations),
             reason="; ".join(filter(None, (choice.reason, portfolio.note))),
+            positions=placed.template.positions,
         )
         return Bound(placed.template.circuit, template, binding)
 

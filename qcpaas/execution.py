@@ -41,6 +41,8 @@ class Binding:
         snapshot_id: Content id of the calibration snapshot; empty on an ideal simulator.
         compiled_snapshot_id: Of the one whose topology the circuit was compiled for.
         routing: Which of the circuit's routings was placed.
+        positions: Circuit qubit that holds each of the caller's qubits at the end; empty where
+            the circuit keeps their numbers.
         corrections_version: Of what observed fidelities had said about the device by then.
         readout_errors: ``p(1|0)`` and ``p(0|1)`` of each circuit qubit, shape ``(qubits, 2)``.
         basis_gates: Instruction names that the device executes.
@@ -59,6 +61,7 @@ class Binding:
     compiled_snapshot_id: str = ""
     routing: int = 0
     corrections_version: int = 0
+    positions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
