@@ -117,3 +117,45 @@ def test_an_ideal_simulator_has_nothing_to_correct(binding):
     )
     with pytest.raises(OptionError, match="ideal simulator"):
         readout_errors_by_clbit(experiment)
+
+
+def test_mid_circuit_readings_are_left_as_they_are_and_said_to_be():
+    circuit = QuantumCircuit(2, 3)
+    circuit.measure(0, 0)  # its qubit goes on
+    circuit.x(0)
+    circuit.measure(0, 1)
+    with circuit.if_test((circuit.clbits[1], 1)):  # acts on the reading
+        circuit.x(1)
+    circuit.measure(1, 2)
+    experiment = bound(circuit, [(0.1, 0.2), (0.03, 0.04)])
+    assert readout_errors_by_clbit(experiment) == ((0.0, 0.0), (0.0, 0.0), (0.03, 0.04))
+    option = ReadoutMitigation(Nothing())
+    _, context = option.expand([experiment])
+    (corrected,) = option.reduce(context, [counts_of(np.full(8, 1 / 8))])
+    assert corrected.diagnostics[0].figures["uncorrected_readings"] == 2
+
+
+def test_a_circuit_with_nothing_but_mid_circuit_readings_is_refused():
+    circuit = QuantumCircuit(1, 1, name="early")
+    circuit.measure(0, 0)
+    circuit.x(0)
+    with pytest.raises(MitigationError, match="early measures clbit 0 in mid-circuit"):
+        ReadoutMitigation(Nothing()).expand([bound(circuit, [(0.1, 0.1)])])
+
+
+def test_shots_of_calibration_circuits_need_calibration_circuits():
+    with pytest.raises(ValueError, match="source='measured'"):
+        ReadoutMitigation.Settings(shots=100)
+
+
+def test_a_correction_that_doubles_errors_for_nothing_says_so():
+    option = ReadoutMitigation(Nothing())
+    entry, _ = choose_bases([SparsePauliOp("ZZZ")])
+    _, context = option.expand([bound(measured(), [(0.15, 0.15)] * 3)])
+    sampled = Counts(
+        (Distribution.from_dict({f"{i:03b}": 25 for i in range(8)}, 3, 200),), (("meas", 3),)
+    )
+    (corrected,) = option.reduce(context, [sampled])
+    (note,) = evaluate(entry, [corrected]).diagnostics
+    assert "more than doubled" in note.warning
+    assert note.figures["norm"] == pytest.approx(0.7**-3)
