@@ -30,7 +30,7 @@ CODE = {letter: code for code, letter in enumerate(LETTERS)}
 def codes_of(labels: Sequence[str]) -> Codes:
     """Labels of one length as codes, shape ``(labels, qubits)``; column 0 is the last letter."""
     rows = [[CODE[letter] for letter in reversed(label)] for label in labels]
-    return np.array(rows, dtype=np.uint8).reshape(len(rows), -1)
+    return np.array(rows, dtype=np.uint8).reshape(len(rows), len(labels[0]) if labels else 0)
 
 
 def label_of(codes: Sequence[int] | Codes) -> str:
