@@ -82,7 +82,7 @@ class LayerCycles:
         strings = generators_of(action, self.couplings)
         return tuple(map(label_of, strings))
 
-    def rates(self, points: Iterator[Distribution]) -> Rates:
+    def rates(self, points: Iterator[Distribution], binding: Binding) -> Rates:
         """Fit what was measured.
 
         Args:

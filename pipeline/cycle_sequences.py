@@ -37,12 +37,16 @@ class LayerAction:
 
     @classmethod
     def of(cls, layer: GateLayer) -> LayerAction:
-        """Raises `MitigationError` for a gate whose noise cannot be learnt."""
-        number = {qubit: index for index, qubit in enumerate(layer.qubits)}
-        places = [tuple(number[qubit] for qubit in gate.qubits) for gate in layer.gates]
+        """Raises `MitigationError` for a gate whose repetition does not tell its noise."""
         for gate in layer.gates:
             clifford_action(gate.name)
-        pairs = tuple((place[0], place[1]) for place in places)
+        return cls.placed(layer)
+
+    @classmethod
+    def placed(cls, layer: GateLayer) -> LayerAction:
+        """Of any gates on two qubits each."""
+        number = {qubit: index for index, qubit in enumerate(layer.qubits)}
+        pairs = tuple((number[gate.qubits[0]], number[gate.qubits[1]]) for gate in layer.gates)
         return cls(pairs, tuple(gate.name for gate in layer.gates), len(number))
 
     def conjugate(self, strings: Codes) -> tuple[Codes, Indices]:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline.cycle_benchmarking import LayerCycles
+from pipeline.process_tomography import LayerProcesses
 from qcpaas.execution import Binding, Counts, Distribution, Experiment, Outcome
-from qcpaas.noise import GateLayer, LayerNoise, NoiseLearning
+from qcpaas.noise import GateLayer, LayerNoise, NoiseLearning, NoiseMethod
 
 Place = Callable[[GateLayer], Binding]
 
@@ -16,8 +17,9 @@ Place = Callable[[GateLayer], Binding]
 class LearningContext:
     """What `learn` must know of the experiments, beside their counts."""
 
-    layers: tuple[LayerCycles, ...]
+    layers: tuple[LayerCycles | LayerProcesses, ...]
     bindings: tuple[Binding, ...]
+    method: NoiseMethod
 
 
 def learning_experiments(
@@ -39,14 +41,20 @@ def learning_experiments(
     Raises:
         MitigationError: A layer has a gate whose noise cannot be learnt so.
     """
-    learnt = tuple(LayerCycles.of(layer, couplings, settings, seed) for layer in layers)
     bindings = tuple(place(layer) for layer in layers)
+    learnt: tuple[LayerCycles | LayerProcesses, ...]
+    if settings.method == "process_tomography":
+        # A setting is one circuit there, and several frames here.
+        learnt, shots = tuple(map(LayerProcesses.of, layers)), settings.shots * settings.twirls
+    else:
+        learnt = tuple(LayerCycles.of(layer, couplings, settings, seed) for layer in layers)
+        shots = settings.shots
     experiments = [
         experiment
-        for cycles, binding in zip(learnt, bindings, strict=True)
-        for experiment in cycles.experiments(settings.shots, binding)
+        for one, binding in zip(learnt, bindings, strict=True)
+        for experiment in one.experiments(shots, binding)
     ]
-    return experiments, LearningContext(learnt, bindings)
+    return experiments, LearningContext(learnt, bindings, settings.method)
 
 
 def learn(context: LearningContext, outcomes: Sequence[Outcome]) -> list[LayerNoise]:
@@ -57,16 +65,16 @@ def learn(context: LearningContext, outcomes: Sequence[Outcome]) -> list[LayerNo
     """
     points = _points(outcomes)
     learnt = []
-    for cycles, binding in zip(context.layers, context.bindings, strict=True):
-        found = cycles.rates(points)
+    for one, binding in zip(context.layers, context.bindings, strict=True):
+        found = one.rates(points, binding)
         learnt.append(
             LayerNoise(
-                layer=cycles.layer,
-                qubits=cycles.layer.qubits,
-                paulis=cycles.generators,
+                layer=one.layer,
+                qubits=one.layer.qubits,
+                paulis=one.generators,
                 rates=tuple(found.rates.tolist()),
                 std_errors=tuple(found.std_errors.tolist()),
-                method="cycle_benchmarking",
+                method=context.method,
                 snapshot_id=binding.snapshot_id,
             )
         )
