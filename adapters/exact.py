@@ -67,46 +67,82 @@ def exact_values_at(
     Returns:
         Shape ``(points, observables)``.
     """
-    unitary = _unitary_part(circuit)
-    compact, active = compacted(unitary, tuple(range(circuit.num_qubits)))
-    reduced = [_on_active(one, active) for one in observables]
-    if not active:
-        return np.tile([float(one.coeffs.real.sum()) for one in reduced], (len(points), 1))
-    if len(active) <= SMALL_QUBITS:
-        return _by_state_vector(compact, circuit.parameters, points, reduced)
-    try:
-        bound = [_bound(compact, circuit.parameters, point) for point in points]
-        return np.array([carry_back(one, reduced, MAX_STRINGS) for one in bound])
-    except TooManyPaths:
-        if len(active) <= STATE_QUBITS:
-            return _by_state_vector(compact, circuit.parameters, points, reduced)
-        raise MitigationError(_too_wide(circuit.name, bound[0])) from None
+    return Reference(circuit, observables).at(points)
 
 
-def _by_state_vector(
-    circuit: QuantumCircuit,
-    parameters: Sequence[Parameter],
-    points: Array,
-    observables: Sequence[SparsePauliOp],
-) -> Array:
-    from qiskit_aer import AerSimulator
+class Reference:
+    """A circuit and its observables, ready for exact values at any points.
 
-    # One thread: sums in another order would change the last bits.
-    simulator = AerSimulator(
-        method="statevector", max_parallel_threads=1, runtime_parameter_bind_enable=True
-    )
-    tabulated, table = tabulate(_unrolled(circuit, simulator), list(parameters))
-    for index, observable in enumerate(observables):
-        tabulated.save_expectation_value(
-            observable, range(circuit.num_qubits), label=f"observable_{index}"
+    What does not depend on the points is done once, for loops.
+
+    Raises:
+        MitigationError: The circuit measures before its end, resets, or has control flow.
+    """
+
+    def __init__(self, circuit: QuantumCircuit, observables: Sequence[SparsePauliOp]) -> None:
+        self._name = circuit.name
+        self._parameters = tuple(circuit.parameters)
+        unitary = _unitary_part(circuit)
+        self._compact, self._active = compacted(unitary, tuple(range(circuit.num_qubits)))
+        self._observables = [_on_active(one, self._active) for one in observables]
+        self._state: _State | None = None
+
+    def at(self, points: Array) -> Array:
+        """Exact values, shape ``(points, observables)``.
+
+        Raises:
+            MitigationError: The circuit is too wide and too far from Clifford.
+        """
+        width = len(self._active)
+        if not width:
+            constants = [float(one.coeffs.real.sum()) for one in self._observables]
+            return np.tile(constants, (len(points), 1))
+        if width <= SMALL_QUBITS:
+            return self._by_state(points)
+        bound = [_bound(self._compact, self._parameters, point) for point in points]
+        try:
+            return np.array([carry_back(one, self._observables, MAX_STRINGS) for one in bound])
+        except TooManyPaths:
+            if width <= STATE_QUBITS:
+                return self._by_state(points)
+            raise MitigationError(_too_wide(self._name, bound[0])) from None
+
+    def _by_state(self, points: Array) -> Array:
+        if self._state is None:
+            self._state = _State(self._compact, self._parameters, self._observables)
+        return self._state.at(points)
+
+
+class _State:
+    """A circuit that saves its observables' values in Aer."""
+
+    def __init__(
+        self,
+        circuit: QuantumCircuit,
+        parameters: Sequence[Parameter],
+        observables: Sequence[SparsePauliOp],
+    ) -> None:
+        from qiskit_aer import AerSimulator
+
+        # One thread: sums in another order would change the last bits.
+        self._simulator = AerSimulator(
+            method="statevector", max_parallel_threads=1, runtime_parameter_bind_enable=True
         )
-    binds = [table.binds(points)] if table.placeholders else None
-    result = simulator.run(tabulated, parameter_binds=binds, shots=1).result()
-    if not result.success:
-        raise ExecutionFailed(f"Aer could not simulate {circuit.name}: {result.status}")
-    names = [f"observable_{index}" for index in range(len(observables))]
-    values = np.array([[getattr(one.data, name) for name in names] for one in result.results])
-    return values if binds else np.repeat(values, len(points), axis=0)
+        unrolled = _unrolled(circuit, self._simulator)
+        self._circuit, self._table = tabulate(unrolled, list(parameters))
+        self._names = [f"observable_{index}" for index in range(len(observables))]
+        for name, observable in zip(self._names, observables, strict=True):
+            self._circuit.save_expectation_value(observable, range(circuit.num_qubits), label=name)
+
+    def at(self, points: Array) -> Array:
+        binds = [self._table.binds(points)] if self._table.placeholders else None
+        result = self._simulator.run(self._circuit, parameter_binds=binds, shots=1).result()
+        if not result.success:
+            raise ExecutionFailed(f"Aer could not simulate {self._circuit.name}: {result.status}")
+        values = np.array(
+            [[getattr(one.data, name) for name in self._names] for one in result.results]
+        )
+        return values if binds else np.repeat(values, len(points), axis=0)
 
 
 def _unrolled(circuit: QuantumCircuit, simulator: AerSimulator) -> QuantumCircuit:

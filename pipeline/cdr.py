@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue, model_validator
 
-from pipeline.folding import FoldedGates, fold
+from pipeline.folding import FoldedGates
 from pipeline.regression import NoiseLine, fit_line, fit_scales, fit_shift
 from pipeline.training_data import Measured, Trainer, TrainingSettings, mixed_values
 from qcpaas.execution import (
@@ -39,12 +39,10 @@ class CdrContext(PlanContext):
     Attributes:
         exact: Points, training circuits and observables of each experiment.
         mixed: Observables of each experiment.
-        scales: Noise scales that were reached, of each experiment.
     """
 
     exact: tuple[tuple[tuple[tuple[float, ...], ...], ...], ...]
     mixed: tuple[tuple[float, ...], ...]
-    scales: tuple[tuple[float, ...], ...]
 
 
 class CliffordDataRegression(EnrichedExecutionBackend):
@@ -99,22 +97,15 @@ class CliffordDataRegression(EnrichedExecutionBackend):
     def expand(self, experiments: Sequence[Experiment]) -> tuple[Sequence[Experiment], CdrContext]:
         seed = self.services.seed
         expanded: list[Experiment] = []
-        exact, scales = [], []
+        exact = []
         for index, experiment in enumerate(experiments):
             rng = np.random.default_rng([seed, index])
             trained = self._trainer.draw(experiment, self.settings.training, rng)
-            reached = []
-            for factor in self.settings.scale_factors:
-                for each in (experiment, trained.experiment):
-                    circuit, scale = fold(each.circuit, factor, self.settings.gates)
-                    expanded.append(replace(each, circuit=circuit))
-                reached.append(scale)
+            scales, gates = self.settings.scale_factors, self.settings.gates
+            expanded += self._trainer.amplified(experiment, trained, scales, gates)
             exact.append(trained.nested())
-            scales.append(reached)
         mixed = [mixed_values(experiment) for experiment in experiments]
-        return expanded, CdrContext.model_validate(
-            {"exact": exact, "mixed": mixed, "scales": scales}
-        )
+        return expanded, CdrContext.model_validate({"exact": exact, "mixed": mixed})
 
     def reduce(self, context: PlanContext, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
         assert isinstance(context, CdrContext)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from qiskit import QuantumCircuit
 
-from adapters.exact import SMALL_QUBITS, exact_values_at
+from adapters.exact import SMALL_QUBITS, Reference
+from pipeline.folding import FoldedGates, fold
 from pipeline.training import TrainingTemplate, spread
 from qcpaas.execution import ExpectationValues, Experiment, OptionSettings, Outcome
 
@@ -64,7 +65,7 @@ class Trainer:
 
     def __init__(self, settings: TrainingSettings) -> None:
         self._settings = settings
-        self._templates: OrderedDict[int, tuple[QuantumCircuit, TrainingTemplate]] = OrderedDict()
+        self._known: OrderedDict[tuple[int, ...], _Known] = OrderedDict()
 
     def draw(self, experiment: Experiment, per_point: int, rng: np.random.Generator) -> TrainingSet:
         """Training circuits near the experiment's circuit at each of its points.
@@ -76,14 +77,14 @@ class Trainer:
             MitigationError: The circuit has no angles to move, or its exact values cannot be
                 computed.
         """
-        template = self._template(experiment.circuit)
-        wanted = tuple(experiment.observables or ())
+        known = self._find(experiment)
+        template = known.template
         kept = self._kept(template.circuit)
         candidates = [
             template.near_clifford(template.angles(point), CANDIDATES * per_point, kept, rng)
             for point in experiment.parameter_values
         ]
-        exact = exact_values_at(template.circuit, np.concatenate(candidates), wanted)
+        exact = known.reference.at(np.concatenate(candidates))
         rows, values = [], []
         for drawn, found in zip(candidates, np.split(exact, len(candidates)), strict=True):
             chosen = spread(found, per_point)
@@ -97,6 +98,25 @@ class Trainer:
         )
         return TrainingSet(trained, np.stack(values))
 
+    def amplified(
+        self,
+        experiment: Experiment,
+        trained: TrainingSet,
+        factors: Sequence[float],
+        gates: FoldedGates,
+    ) -> list[Experiment]:
+        """The circuit and its training circuits, in turn at every noise scale.
+
+        Raises:
+            MitigationError: They cannot be folded.
+        """
+        known = self._find(experiment)
+        return [
+            replace(each, circuit=known.folded(each.circuit, factor, gates))
+            for factor in factors
+            for each in (experiment, trained.experiment)
+        ]
+
     def _kept(self, circuit: QuantumCircuit) -> int:
         if self._settings.kept is not None:
             return self._settings.kept
@@ -105,14 +125,36 @@ class Trainer:
     def _shots(self, experiment: Experiment) -> int | None:
         return experiment.shots and (self._settings.training_shots or experiment.shots)
 
-    def _template(self, circuit: QuantumCircuit) -> TrainingTemplate:
-        known = self._templates.get(id(circuit))
+    def _find(self, experiment: Experiment) -> _Known:
+        observables = experiment.observables or ()
+        key = (id(experiment.circuit), *map(id, observables))
+        known = self._known.get(key)
         if known is None:
-            # Holding the circuit keeps its id from being given to another one.
-            known = self._templates[id(circuit)] = (circuit, TrainingTemplate.of(circuit))
-            if len(self._templates) > KEPT_TEMPLATES:
-                self._templates.popitem(last=False)
-        return known[1]
+            template = TrainingTemplate.of(experiment.circuit)
+            reference = Reference(template.circuit, observables)
+            known = self._known[key] = _Known(experiment, template, reference)
+            if len(self._known) > KEPT_TEMPLATES:
+                self._known.popitem(last=False)
+        return known
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What was found out about a circuit; holding it keeps its id from being given to another."""
+
+    experiment: Experiment
+    template: TrainingTemplate
+    reference: Reference
+    _folded: dict[tuple[int, float, FoldedGates], QuantumCircuit] = field(default_factory=dict)
+
+    def folded(self, circuit: QuantumCircuit, factor: float, gates: FoldedGates) -> QuantumCircuit:
+        """The same object each time: simulators remember what they found out about it."""
+        if factor == 1.0:
+            return circuit
+        key = (id(circuit), factor, gates)
+        if key not in self._folded:
+            self._folded[key], _ = fold(circuit, factor, gates)
+        return self._folded[key]
 
 
 @dataclass(frozen=True, eq=False)
