@@ -1,0 +1,177 @@
+"""How far each stack brings values to the truth, whether its error bars hold, at what budget."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.mitigation_circuits import Problem, problems_of
+from benchmarks.mitigation_scene import Answer, Scene
+from benchmarks.mitigation_stacks import FEW, installed
+from benchmarks.report import Interval, Report, ratio_of_sums
+from qcpaas.errors import QCPaaSError
+
+Array = NDArray[np.float64]
+
+TWIN = "FakeKolkata"
+SHOTS = 10_000
+MAX_BUDGET = 1_000_000
+FULL = (
+    *((family, 4, 20) for family in ("tfim", "ghz", "qaoa", "mirror", "rb")),
+    *((family, 8, 20) for family in ("tfim", "ghz", "qaoa", "mirror", "rb")),
+    ("tfim", 12, 20),
+    ("ghz", 12, 20),
+)
+QUICK = (("tfim", 4, 4), ("ghz", 4, 2))
+WIDE = 8  # from here on the few stacks alone
+
+
+@dataclass(eq=False)
+class Record:
+    """Errors of one stack on one family; arrays have shape ``(instances, observables)``."""
+
+    mitigated: Array
+    std_errors: Array
+    raw: Array
+    budget: Array
+    shots: float
+    warned: int
+
+    @classmethod
+    def of(
+        cls,
+        problems: Sequence[Problem],
+        answers: Sequence[Answer],
+        raw: Sequence[Answer],
+        budget: Sequence[Answer],
+    ) -> Record:
+        exact = np.array([problem.exact for problem in problems])
+        return cls(
+            mitigated=np.array([one.values for one in answers]) - exact,
+            std_errors=np.array([one.std_errors for one in answers]),
+            raw=np.array([one.values for one in raw]) - exact,
+            budget=np.array([one.values for one in budget]) - exact,
+            shots=sum(one.shots for one in answers) / sum(one.shots for one in raw),
+            warned=sum(bool(one.warnings) for one in answers),
+        )
+
+    @property
+    def covered(self) -> Array:
+        """Whether each value is within one standard error of the truth."""
+        return (np.abs(self.mitigated) <= self.std_errors + 1e-12).astype(np.float64)
+
+
+@dataclass(eq=False)
+class Collected:
+    """Of one stack, over all families."""
+
+    covered: list[Array] = field(default_factory=list)
+    mitigated: list[Array] = field(default_factory=list)
+    budget: list[Array] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+
+
+def measure_accuracy(
+    report: Report, *, quick: bool, seed: int, cases: Sequence[tuple[str, int, int]] | None = None
+) -> None:
+    """Every installed stack on twins, instance by instance beside the plain circuit."""
+    scene = Scene.open(TWIN)
+    collected: dict[str, Collected] = defaultdict(Collected)
+    for family, qubits, instances in cases or (QUICK if quick else FULL):
+        problems = problems_of(family, qubits, instances, seed)
+        raw = [scene.answer((), one, SHOTS, seed + n) for n, one in enumerate(problems)]
+        for label, options in installed(FEW if qubits > WIDE else None).items():
+            try:
+                record = recorded(scene, options, problems, raw, seed)
+            except QCPaaSError as refusal:
+                collected[label].refusals.append(f"{family}{qubits}: {refusal}")
+                continue
+            _add_reduction(report, label, f"{family}{qubits}", record, seed)
+            collected[label].covered.append(record.covered.ravel())
+            collected[label].mitigated.append((record.mitigated**2).mean(axis=1))
+            collected[label].budget.append((record.budget**2).mean(axis=1))
+    _add_totals(report, collected, seed)
+
+
+def recorded(
+    scene: Scene,
+    options: Sequence[str],
+    problems: Sequence[Problem],
+    raw: Sequence[Answer],
+    seed: int,
+) -> Record:
+    """Each problem under the stack, and plain with as many shots as the stack took in all."""
+    answers, budget = [], []
+    for number, (problem, plain) in enumerate(zip(problems, raw, strict=True)):
+        answer = scene.answer(options, problem, SHOTS, seed + number)
+        shots = min(MAX_BUDGET, round(SHOTS * answer.shots / plain.shots))
+        answers.append(answer)
+        budget.append(scene.answer((), problem, max(1, shots), seed + 1000 + number))
+    return Record.of(problems, answers, raw, budget)
+
+
+def rms_ratio(numerators: Array, denominators: Array, seed: int) -> Interval:
+    """Ratio of root mean squares, from squares of instances; a bootstrap over the instances."""
+    tiny = 1e-18  # of values that are exact on both sides
+    found = ratio_of_sums((numerators + tiny).tolist(), (denominators + tiny).tolist(), seed)
+    return Interval(*map(math.sqrt, (found.value, found.low, found.high)))
+
+
+def _add_reduction(report: Report, label: str, case: str, record: Record, seed: int) -> None:
+    def squares(errors: Array) -> Array:
+        found: Array = (errors**2).mean(axis=1)
+        return found
+
+    mitigated = squares(record.mitigated)
+    reduction = rms_ratio(squares(record.raw), mitigated, seed)
+    fair = rms_ratio(squares(record.budget), mitigated, seed)
+    metric = f"error_reduction_{label}_{case}"
+    warned = f", {record.warned} warned" if record.warned else ""
+    report.add(
+        metric,
+        reduction.value,
+        "ratio of RMS errors",
+        aim=2.5 if metric == "error_reduction_zne_readout_tfim4" else None,
+        better="higher",
+        peer="no mitigation",
+        note=f"{reduction}; {fair.value:.2f} at equal budget ({record.shots:.1f} times the shots); "
+        f"coverage {record.covered.mean():.2f}; {len(mitigated)} instances, {TWIN}{warned}",
+    )
+
+
+def _add_totals(report: Report, collected: dict[str, Collected], seed: int) -> None:
+    everything = [covered for one in collected.values() for covered in one.covered]
+    if everything:
+        _add_coverage(report, np.concatenate(everything), seed)
+    for label, one in collected.items():
+        if one.covered:
+            share = _share(np.concatenate(one.covered), seed)
+            report.add(f"coverage_1_sigma_{label}", share.value, "share", note=str(share))
+            gain = rms_ratio(np.concatenate(one.budget), np.concatenate(one.mitigated), seed)
+            report.add(
+                f"equal_budget_{label}",
+                gain.value,
+                "ratio of RMS errors",
+                better="higher",
+                peer="no mitigation, the same total of shots",
+                note=str(gain),
+            )
+        if one.refusals:
+            note = one.refusals[0]
+            report.add(f"refused_{label}", len(one.refusals), "families", note=note[:300])
+
+
+def _add_coverage(report: Report, covered: Array, seed: int) -> None:
+    share = _share(covered, seed)
+    note = f"{share}; {len(covered)} values of all stacks; aim 0.60 to 0.76"
+    report.add("coverage_1_sigma", share.value, "share", aim=0.60, better="higher", note=note)
+    report.add("coverage_1_sigma_below", share.value, "share", aim=0.76, note="the aim's other end")
+
+
+def _share(covered: Array, seed: int) -> Interval:
+    return ratio_of_sums(covered.tolist(), np.ones(len(covered)).tolist(), seed)
