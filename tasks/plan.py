@@ -10,6 +10,7 @@ from qcpaas.noise import GateLayer
 from tasks.batch import Batch
 from tasks.bind import Placed
 from tasks.execute import JournalledDevice
+from tasks.learn_noise import learn_missing
 
 
 def plan_batch(batch: Batch, placed: Sequence[Placed], device: ExecutionBackend) -> Plan:
@@ -43,8 +44,6 @@ def learn_noise(
     bindings = [one.binding for one in bound if one.binding and one.binding.snapshot_id]
     if not layers or not bindings:
         return 0
-    from tasks.learn_noise import learn_missing
-
     device = backend.device
     return len(
         learn_missing(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from qcpaas.execution import Binding, CalibrationValues, PlanningServices
 from qcpaas.noise import GateLayer, LayerNoise
 from tasks.device import Device
+from tasks.learn_noise import known_noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,5 @@ class DeviceServices(PlanningServices):
     ) -> tuple[LayerNoise | None, ...]:
         if binding is None or not binding.snapshot_id:
             return (None,) * len(layers)
-        from tasks.learn_noise import known_noise
-
         snapshot = self.device.snapshot_named(binding.snapshot_id)
         return known_noise(layers, snapshot, self.device.store)
