@@ -23,6 +23,7 @@ KEPT_OF_A_LAYER = 8
 KEPT_OF_A_DEVICE = 2000
 AT_ONCE = 200  # layers that are looked up in one query
 
+_METHODS = ("cycle_benchmarking", "process_tomography")
 _OF_QUBITS = frozenset(
     {
         Quantity.T1_S,
@@ -133,9 +134,6 @@ class LearntNoises:
             ((row.layer.partition("/")[0], row.elements), _noise(bytes(row.payload)))
             for row in rows
         ]
-
-
-_METHODS = ("cycle_benchmarking", "process_tomography")
 
 
 def _row(noise: LayerNoise) -> dict[str, object]:
