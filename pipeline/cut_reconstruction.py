@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cut_plan import ONE, CutExperiment, CutPart, CutRun
+from pipeline.outcome_moments import moments, signs_of
 from qcpaas.errors import MitigationError
-from qcpaas.execution import Counts, Distribution, ExpectationValues, Outcome
+from qcpaas.execution import Counts, ExpectationValues, Outcome
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,35 +193,9 @@ def _separated(
 def _from_counts(
     supports: Sequence[Sequence[int]], outcome: Counts, readout: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    moments = [_moments(supports, point, readout) for point in outcome.points]
-    return np.stack([mean for mean, _ in moments]), np.stack([spread for _, spread in moments])
-
-
-def _moments(
-    supports: Sequence[Sequence[int]],
-    distribution: Distribution,
-    readout: NDArray[np.float64] | None,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    signs = signs_of(distribution, readout)
-    strings = np.stack([signs[:, list(support)].prod(axis=1) for support in supports], axis=1)
-    weights = distribution.weights / distribution.weights.sum()
-    mean = weights @ strings
-    if distribution.shots is None:
-        return mean, np.zeros((len(mean), len(mean)))
-    # Quasi-probabilities are read as outcomes of ± their norm, drawn by their magnitudes.
-    norm = np.abs(weights).sum()
-    second: NDArray[np.float64] = norm * (np.abs(weights)[:, None] * strings).T @ strings
-    if distribution.shots < 2:
-        return mean, second
-    return mean, (second - np.outer(mean, mean)) / (distribution.shots - 1)
-
-
-def signs_of(
-    distribution: Distribution, readout: NDArray[np.float64] | None
-) -> NDArray[np.float64]:
-    """Z of every clbit in every outcome, shape ``(outcomes, clbits)``; corrected by ``readout``."""
-    bits = np.unpackbits(distribution.outcomes, axis=1)[:, ::-1][:, : distribution.num_bits]
-    if readout is None:
-        return np.asarray(1.0 - 2.0 * bits, dtype=np.float64)
-    of_bit = readout[:, 0, :] - readout[:, 1, :]
-    return np.asarray(np.where(bits == 0, of_bit[:, 0], of_bit[:, 1]), dtype=np.float64)
+    found = []
+    for point in outcome.points:
+        signs = signs_of(point, readout)
+        products = [signs[:, list(support)].prod(axis=1) for support in supports]
+        found.append(moments(np.stack(products, axis=1), point))
+    return np.stack([mean for mean, _ in found]), np.stack([spread for _, spread in found])
