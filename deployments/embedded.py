@@ -36,6 +36,7 @@ from qcpaas.errors import (
     UnknownJob,
 )
 from qcpaas.manifest import JobResult
+from qcpaas.noise import NoiseReport
 from qcpaas.prefect_api import PrefectApi
 from qcpaas.reports import rebuild, report_error
 from qcpaas.schemas import (
@@ -252,6 +253,11 @@ class EmbeddedTransport:
         from tasks.feedback import reset_feedback
 
         return reset_feedback(self._store, device)
+
+    def learnt_noise(self, device: str) -> NoiseReport:
+        from tasks.learn_noise import noise_report
+
+        return noise_report(self._store, device)
 
     def administration(self) -> EmbeddedAdministration:
         return self._administration

@@ -72,3 +72,16 @@ class NoiseLearning(Wire):
     twirls: int = Field(default=16, ge=1)
     shots: int = Field(default=256, ge=1)
     max_age_s: float = Field(default=86_400.0, gt=0)
+
+
+class NoiseReport(Wire):
+    """What is known of the noise of a device's gate layers, the newest first.
+
+    Attributes:
+        valid: For each of ``learnt``, whether the device's newest calibration says the same of its
+            gates and qubits as the one that it was learnt under.
+    """
+
+    device: str
+    learnt: tuple[LayerNoise, ...] = ()
+    valid: tuple[bool, ...] = ()

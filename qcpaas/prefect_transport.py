@@ -36,6 +36,7 @@ from qcpaas.errors import (
     UnknownJob,
 )
 from qcpaas.manifest import JobResult
+from qcpaas.noise import NoiseReport
 from qcpaas.prefect_administration import PrefectAdministration
 from qcpaas.prefect_api import PrefectApi, read_artifact
 from qcpaas.prefect_calibrations import PrefectCalibrations, spelt
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 
 DEPLOYMENTS = {"circuits": "hybrid-job/hybrid-job", "workload": "workload/workload"}
 FEEDBACK = "feedback/feedback"
+LEARNT_NOISE = "learnt-noise/learnt-noise"
 TAG = "qcpaas"
 ENVIRONMENT_KEY = "worker-environment"
 _STATES = {
@@ -267,6 +269,10 @@ class PrefectTransport:
 
     def reset_feedback(self, device: str) -> FeedbackReport:
         return self._feedback(device=spelt(device, self.environment().devices), reset=True)
+
+    def learnt_noise(self, device: str) -> NoiseReport:
+        name = spelt(device, self.environment().devices)
+        return self._questions.ask(LEARNT_NOISE, NoiseReport, device=name)
 
     def administration(self) -> PrefectAdministration:
         return PrefectAdministration(self._api)

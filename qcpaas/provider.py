@@ -24,6 +24,7 @@ from qcpaas.checks import check_inputs, check_job
 from qcpaas.devices import DeviceInfo
 from qcpaas.errors import InputError
 from qcpaas.jobs import RuntimeJob
+from qcpaas.noise import NoiseReport
 from qcpaas.schemas import (
     CircuitJob,
     ExecutionSettings,
@@ -318,6 +319,10 @@ class RuntimeProvider:
     def reset_feedback(self, device: str) -> FeedbackReport:
         """Forget what was observed and learnt of a device."""
         return self._transport.reset_feedback(device)
+
+    def learnt_noise(self, device: str) -> NoiseReport:
+        """Noise of gate layers that jobs have learnt on a device; `UnknownDevice`."""
+        return self._transport.learnt_noise(device)
 
 
 def _transport(url: str | None, token: str | SecretStr | None) -> Transport:

@@ -20,6 +20,7 @@ from qcpaas.calibration import (
 from qcpaas.devices import DeviceInfo
 from qcpaas.errors import PlatformUnavailable
 from qcpaas.manifest import JobResult
+from qcpaas.noise import NoiseReport
 from qcpaas.schemas import (
     CircuitJob,
     Environment,
@@ -144,6 +145,10 @@ class Transport(Protocol):
 
     def reset_feedback(self, device: str) -> FeedbackReport:
         """Forget what was observed and learnt of a device."""
+        ...
+
+    def learnt_noise(self, device: str) -> NoiseReport:
+        """Noise of gate layers that jobs have learnt on a device."""
         ...
 
     def administration(self) -> Administration:

@@ -14,12 +14,14 @@ import numpy as np
 from pipeline.noise_learning import learn, learning_experiments
 from qcpaas.errors import NotReady
 from qcpaas.execution import Binding, Experiment, Outcome
-from qcpaas.noise import GateLayer, LayerNoise, NoiseLearning
+from qcpaas.noise import GateLayer, LayerNoise, NoiseLearning, NoiseReport
+from store.calibrations import Calibrations
 from store.database import Store
 from store.exclusive import holding
 from store.leases import LeaseRecord
 from store.noise import LearntNoises, elements_id
 from store.snapshot import Snapshot
+from tasks.calibration_reports import device_name
 from tasks.device import Device
 
 PATIENCE_S = 600.0  # for another job that learns on the same device
@@ -34,6 +36,18 @@ def known_noise(
 ) -> tuple[LayerNoise | None, ...]:
     """What is known of each layer under a calibration, however old and by whichever method."""
     return LearntNoises(store).find(snapshot, layers)
+
+
+def noise_report(store: Store, device: str) -> NoiseReport:
+    """What is known of a device's layers, the newest first; raises `UnknownDevice`."""
+    name = device_name(store, device)
+    learnt = tuple(LearntNoises(store).of(name))
+    newest = Calibrations(store).latest(name)
+    valid = tuple(
+        newest is not None and noise.elements_id == elements_id(newest, noise.layer)
+        for noise in learnt
+    )
+    return NoiseReport(device=name, learnt=learnt, valid=valid)
 
 
 def learn_missing(  # noqa: PLR0917

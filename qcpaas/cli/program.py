@@ -18,6 +18,7 @@ from qcpaas.cli import (
     devices,
     feedback,
     inspection,
+    noise,
     recovery,
     run,
 )
@@ -120,4 +121,5 @@ app.command("options")(inspection.options)
 app.command("calibration")(calibration.calibration)
 app.command("calibrate")(calibrating.calibrate)
 app.command("feedback")(feedback.feedback)
+app.command("noise")(noise.noise)
 app.add_typer(device.app, name="device")
