@@ -12,6 +12,7 @@ from qiskit import ClassicalRegister, QuantumCircuit, transpile
 from qiskit.quantum_info import PauliList, SparsePauliOp
 
 from adapters.compiler_stages import defer_vendor_stages
+from pipeline.pauli_gates import pauli_steps
 from qcpaas.errors import ObservableError
 from qcpaas.execution import Experiment, PlanContext
 
@@ -82,10 +83,21 @@ class MeasuredBasis(PlanContext):
         if table is None:
             if len(self.tables) >= TABLES:
                 self.tables.clear()
-            rows = np.arange(2 ** len(self.qubits))[:, None]
-            bits = (rows >> np.arange(len(self.qubits))) & 1
-            table = self.tables[key] = self.string_values(bits, readout) @ self.weights.T
+            # By products of bits, each string is one entry: no product of all of its bits a row.
+            places = [sum(1 << place for place in support) for support in self.supports]
+            products = np.zeros((2 ** len(self.qubits), len(self.coefficients)))
+            np.add.at(products, np.array(places, dtype=np.intp), self.weights.T)
+            signs = [of_bit.T for of_bit in self._of_bits(readout)]
+            table = self.tables[key] = transform_bits(products.T, signs).T
         return table
+
+    def _of_bits(self, readout: NDArray[np.float64] | None) -> list[NDArray[np.float64]]:
+        """For each measured qubit what a bit says of the identity and of Z, in that order."""
+        plain = np.array([[1.0, 1.0], [1.0, -1.0]])
+        if readout is None:
+            return [plain] * len(self.qubits)
+        inverse = readout[self.first_clbit : self.first_clbit + len(self.qubits)]
+        return [np.array([[1.0, 1.0], each[0] - each[1]]) for each in inverse]
 
     def string_values(
         self, bits: NDArray[np.integer], readout: NDArray[np.float64] | None
@@ -159,19 +171,39 @@ def choose_bases(
     return MeasuredExperiment(bases=tuple(bases), constants=constants), tuple(basis_labels)
 
 
+def transform_bits(
+    values: NDArray[np.float64], matrices: Sequence[NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Apply a 2x2 matrix to each bit of the number that counts the last axis, lowest bit first."""
+    shape = values.shape
+    for bit, matrix in enumerate(matrices):
+        split = values.reshape(*shape[:-1], -1, 2, 2**bit)
+        values = np.einsum("rc,...acb->...arb", matrix, split).reshape(shape)
+    return values
+
+
 def letters_at(label: str) -> tuple[int, ...]:
     """Qubits on which a Pauli label is not the identity."""
     return tuple(q for q, letter in enumerate(reversed(label)) if letter != "I")
 
 
-def measure_in_basis(experiment: Experiment, label: str, qubits: tuple[int, ...]) -> QuantumCircuit:
-    """The experiment's circuit with rotations into a Pauli basis, in the device's own gates."""
+def measure_in_basis(
+    experiment: Experiment, label: str, qubits: tuple[int, ...], flipped: Sequence[int] = ()
+) -> QuantumCircuit:
+    """The experiment's circuit with rotations into a Pauli basis, in the device's own gates.
+
+    Args:
+        flipped: Qubits whose measured bit is flipped by an X gate.
+    """
     circuit = experiment.circuit.copy()
     basis_gates = experiment.binding.basis_gates if experiment.binding else ()
     for qubit in qubits:
         rotation = _basis_change(label[-1 - qubit], basis_gates)
         if rotation is not None:
             circuit.compose(rotation, [qubit], inplace=True)
+    for qubit in flipped:
+        for step in pauli_steps("X", circuit.qubits[qubit], basis_gates):
+            circuit.append(step)
     taken = {register.name for register in circuit.cregs}
     name = next(name for name in _register_names() if name not in taken)
     register = ClassicalRegister(len(qubits), name)
