@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from pipeline.circuit_noise import CircuitNoise, NoiseSource, circuit_noise
 from pipeline.pauli_frames import PauliFrames
-from pipeline.quasi_probability import PauliErrors, Stratum, stratify
+from pipeline.quasi_probability import FEWEST, PauliErrors, Stratum, stratify
 from pipeline.random_circuits import mean_of_draws, run_at_random, share
 from qcpaas.execution import ExpectationValues, Experiment, PlanContext, PlanningServices
 
 Array = NDArray[np.float64]
+
+FEWEST_CIRCUITS = sum(FEWEST)  # that all strata can be drawn from
 
 
 class DrawnStratum(PlanContext):

@@ -11,8 +11,12 @@ import numpy as np
 from pydantic import Field, JsonValue, TypeAdapter
 
 from pipeline.circuit_noise import NoiseSource, wanted_layers
-from pipeline.error_circuits import DrawnStratum, ErrorCircuits, stratified_mean
-from pipeline.quasi_probability import FEWEST
+from pipeline.error_circuits import (
+    FEWEST_CIRCUITS,
+    DrawnStratum,
+    ErrorCircuits,
+    stratified_mean,
+)
 from pipeline.random_circuits import MIN_SHOTS, affordable, mean_values, values_of
 from qcpaas.errors import MitigationError
 from qcpaas.execution import (
@@ -28,7 +32,6 @@ from qcpaas.execution import (
 from qcpaas.manifest import Diagnostic, Plot, Series
 from qcpaas.noise import GateLayer
 
-FEWEST_CIRCUITS = 3 * FEWEST + 2
 SHOWN = 8  # observables in a diagnostic
 PLAIN = DrawnStratum(chance=1.0, signs=(1,), draws=(1,))
 

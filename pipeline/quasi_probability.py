@@ -22,7 +22,10 @@ from pipeline.pauli_frames import Insertions
 Array = NDArray[np.float64]
 
 SMALLEST = 1e-8  # chance of a stratum that is drawn from
-FEWEST = 2  # draws of a stratum: one says nothing of their spread
+# Draws of each stratum. Values with one error differ by their sign: a few that happen to be alike
+# would promise a precision that is not there.
+FEWEST = (8, 8, 4)
+FAVOUR = 2.0  # draws with errors: their values lie further apart than those without
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,17 +86,14 @@ def stratify(chances: Array, draws: int, rng: np.random.Generator) -> list[Strat
 
     Args:
         chances: Of each generator, shape ``(generators,)``, each below 1/2.
-        draws: At least ``3 * FEWEST``.
+        draws: At least the sum of ``FEWEST``.
 
     Returns:
         Draws without an error, with one, with more; a stratum that hardly ever happens is left out.
     """
     tails = _tails(chances)
     weights = [float(np.prod(1 - chances)), float(tails[0, 1] - tails[0, 2]), float(tails[0, 2])]
-    numbers = [max(FEWEST, round(draws * w)) if w > SMALLEST else 0 for w in weights[1:]]
-    numbers = [max(FEWEST, draws - sum(numbers)), *numbers]
-    while sum(numbers) > draws:  # the least ones were given more than their part
-        numbers[int(np.argmax(numbers))] -= 1
+    numbers = _shared(draws, weights)
     none = np.zeros((numbers[0], len(chances)), dtype=np.bool_)
     found = [
         none,
@@ -101,6 +101,18 @@ def stratify(chances: Array, draws: int, rng: np.random.Generator) -> list[Strat
         _at_least_two(chances, tails, numbers[2], rng),
     ]
     return [Stratum(w, errors) for w, errors in zip(weights, found, strict=True) if len(errors)]
+
+
+def _shared(draws: int, weights: Sequence[float]) -> list[int]:
+    """Draws of each stratum."""
+    wanted = [weights[0], *(FAVOUR * weight for weight in weights[1:])]
+    numbers = [
+        max(fewest, round(draws * want / sum(wanted))) if weight > SMALLEST else 0
+        for fewest, want, weight in zip(FEWEST[1:], wanted[1:], weights[1:], strict=True)
+    ]
+    while draws - sum(numbers) < FEWEST[0]:
+        numbers[int(np.argmax(numbers))] -= 1
+    return [draws - sum(numbers), *numbers]
 
 
 def _tails(chances: Array) -> Array:
