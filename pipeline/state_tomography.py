@@ -211,7 +211,7 @@ class _State:
     ) -> _State:
         squares = np.clip(1 - expectations[1:] ** 2, 0, 1) / inversion.told[1:]
         radius = 2 * np.sqrt(squares.sum()) / len(matrix)  # half the width of its semicircle
-        eigenvalues: NDArray[np.float64] = np.linalg.eigvalsh(matrix)[::-1]
+        eigenvalues = np.asarray(np.linalg.eigvalsh(matrix)[::-1], dtype=np.float64)
         return cls(eigenvalues, float(radius))
 
     @property

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.bases import transform_bits
 from qcpaas.execution import Distribution, PlanContext
 
 Vector = NDArray[np.float64]
@@ -159,20 +160,11 @@ class Inversion:
         Returns:
             Shape ``(samples, 4**n)``; that of the identity is 1.
         """
-        parities = _transformed(seen, signs) * self.share
+        parities = transform_bits(seen, signs) * self.share
         size, samples = len(self.told), len(seen)
         places = np.arange(samples)[:, None] * size + self.paulis.ravel()
         summed = np.bincount(places.ravel(), parities.ravel(), samples * size)
         return summed.reshape(samples, size)
-
-
-def _transformed(values: Vector, signs: Sequence[NDArray[np.float64]]) -> Vector:
-    """Apply a 2x2 matrix to each bit of the last axis' number, lowest bit first."""
-    shape = values.shape
-    for bit, matrix in enumerate(signs):
-        split = values.reshape(*shape[:-1], -1, 2, 2**bit)
-        values = np.einsum("rc,...acb->...arb", matrix, split).reshape(shape)
-    return values
 
 
 def _number(string: str) -> int:
