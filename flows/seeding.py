@@ -6,9 +6,19 @@ import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import numpy as np
+
+# Modules whose threads draw from Python's global generator at moments of their own: a ping to the
+# server every 20 s would give the user's code other numbers from there on.
+_DRAWERS = (
+    "prefect.utilities.math",
+    "websockets.asyncio.connection",
+    "websockets.client",
+    "websockets.sync.connection",
+)
 
 
 @contextmanager
@@ -17,6 +27,7 @@ def seeded(seed: int) -> Iterator[None]:
 
     A generator that the code makes itself without a seed still differs in each process.
     """
+    _give_drawers_their_own()
     before = generator_states()
     own = [int(word) for word in np.random.SeedSequence(seed, spawn_key=(2,)).generate_state(3)]
     random.seed(own[0])
@@ -49,6 +60,13 @@ def restore_generators(states: dict[str, Any]) -> None:
     random.setstate((version, tuple(words), gauss))
     name, keys, position, has_gauss, cached = states["numpy"]
     np.random.set_state((name, np.array(keys, dtype=np.uint32), position, has_gauss, cached))
+
+
+def _give_drawers_their_own() -> None:
+    for name in _DRAWERS:
+        module = import_module(name)
+        if getattr(module, "random", None) is random:
+            module.random = random.Random()  # type: ignore[attr-defined]  # noqa: S311
 
 
 def _algorithm_globals() -> Any:
