@@ -6,16 +6,22 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from qiskit import QuantumCircuit
 
 from adapters.backend import DeviceBackend
 from pipeline.calibrated_noise import noise_from_calibration
 from qcpaas.calibration import Quantity
 from qcpaas.errors import ExecutionFailed, MitigationError
+from qcpaas.execution import Binding, Experiment
 from qcpaas.noise import GateLayer, LayerGate, NoiseLearning
+from store.calibrations import Calibrations
+from store.exclusive import holding
 from store.noise import LearntNoises
 from store.snapshot import Snapshot
 from tasks.device import Device
-from tasks.learn_noise import known_noise, learn_missing
+from tasks.learn_noise import known_noise, learn_missing, noise_report
+from tasks.plan import learn_noise
+from tasks.planning import DeviceServices
 
 QUICK = NoiseLearning(depths=(0, 4), twirls=4, shots=64)
 
@@ -148,8 +154,6 @@ def test_two_jobs_that_need_the_same_learn_it_once(twin):
 
 
 def test_a_job_that_waits_too_long_learns_by_itself(twin):
-    from store.exclusive import holding
-
     with holding(twin.device.store, "noise/FakeLima"):
         assert len(twin.learn(layer((0, 1)), patience_s=0.0)) == 1
 
@@ -180,3 +184,30 @@ def test_nothing_is_run_for_a_layer_that_cannot_be_learnt(twin):
     with pytest.raises(MitigationError, match="rzz cannot be learnt"):
         twin.learn(layer((0, 1)), layer((3, 4), name="rzz"))
     assert twin.submissions == []
+
+
+def test_the_report_says_which_noise_the_newest_calibration_still_bears_out(twin):
+    twin.learn(layer((0, 1)))
+    (second,) = twin.learn(layer((1, 3)))
+    store = twin.device.store
+    near = noise_report(store, "FakeLima")
+    assert near.learnt[0] == second
+    assert near.valid == (True, True)
+    before = twin.device.snapshot()
+    Calibrations(store).record(moved(before, Quantity.T1_S, (0,)))
+    assert noise_report(store, "FakeLima").valid == (True, False)
+
+
+def test_noise_is_learnt_through_a_jobs_ledger_and_found_by_its_plans(start):
+    run = start("FakeLima", noise_learning=QUICK)
+    snapshot = run.device.snapshot()
+    bound = Experiment(
+        QuantumCircuit(2), np.empty((1, 0)), binding=Binding((0, 1), snapshot.content_id, None, ())
+    )
+    wanted = [layer((0, 1)), layer((3, 4))]
+    assert learn_noise(wanted, [bound], run.backend) == 2
+    assert learn_noise(wanted, [bound], run.backend) == 0
+    services = DeviceServices(run.device, lambda: 0)
+    found = services.learnt_noise(bound.binding, wanted)
+    assert [noise.layer for noise in found] == wanted
+    assert {noise.job_id for noise in found} == {run.job.job_id}
