@@ -298,7 +298,7 @@ def _together(entry: CutExperiment, remaining: Iterator[Outcome]) -> Expectation
     if lost.any() and largest.any():
         warning = (
             f"the standard error of {int(lost.sum())} of {lost.size} values is as large as any "
-            "value could be: the shots are too few for the cuts"
+            "value could be: shots or drawn terms are too few for the cuts"
         )
     figures = {**entry.figures, "variance_by_drawn_terms": drawn}
     note = Diagnostic(option="CircuitCutting", figures=figures, warning=warning)
