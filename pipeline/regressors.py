@@ -70,7 +70,7 @@ def _mlp(seed: int) -> Any:
 def _forest(seed: int) -> Any:
     from sklearn.ensemble import RandomForestRegressor
 
-    return RandomForestRegressor(100, min_samples_leaf=2, random_state=seed, n_jobs=1)
+    return RandomForestRegressor(50, min_samples_leaf=2, random_state=seed, n_jobs=1)
 
 
 def _gp(seed: int) -> Any:
