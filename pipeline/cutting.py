@@ -293,12 +293,12 @@ def _together(entry: CutExperiment, remaining: Iterator[Outcome]) -> Expectation
     outcomes = [[next(remaining) for _ in part.runs] for part in entry.parts]
     result, drawn = reconstruct(entry, outcomes)
     largest = np.abs(np.array(entry.weights).reshape(len(entry.constants), -1)).sum(axis=1)
-    lost = result.variances >= largest**2
+    lost = result.variances >= (largest / 2) ** 2
     warning = ""
     if lost.any() and largest.any():
         warning = (
-            f"the standard error of {int(lost.sum())} of {lost.size} values is as large as any "
-            "value could be: shots or drawn terms are too few for the cuts"
+            f"the standard error of {int(lost.sum())} of {lost.size} values is over half of what "
+            "any value could be: shots or drawn terms are too few for the cuts"
         )
     figures = {**entry.figures, "variance_by_drawn_terms": drawn}
     note = Diagnostic(option="CircuitCutting", figures=figures, warning=warning)
