@@ -27,8 +27,8 @@ FULL = (
     ("tfim", 12, 20),
     ("ghz", 12, 20),
 )
-QUICK = (("tfim", 4, 4), ("ghz", 4, 2))
-WIDE = 8  # from here on the few stacks alone
+QUICK = (("tfim", 4, 3), ("ghz", 4, 2))
+WIDE = 8  # beyond it the few stacks alone
 
 
 @dataclass(eq=False)
@@ -82,10 +82,11 @@ def measure_accuracy(
     """Every installed stack on twins, instance by instance beside the plain circuit."""
     scene = Scene.open(TWIN)
     collected: dict[str, Collected] = defaultdict(Collected)
-    for family, qubits, instances in cases or (QUICK if quick else FULL):
+    for number, (family, qubits, instances) in enumerate(cases or (QUICK if quick else FULL)):
         problems = problems_of(family, qubits, instances, seed)
         raw = [scene.answer((), one, SHOTS, seed + n) for n, one in enumerate(problems)]
-        for label, options in installed(FEW if qubits > WIDE else None).items():
+        few = qubits > WIDE or (quick and number > 0)
+        for label, options in installed(FEW if few else None).items():
             try:
                 record = recorded(scene, options, problems, raw, seed)
             except QCPaaSError as refusal:

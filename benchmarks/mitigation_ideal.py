@@ -17,7 +17,7 @@ IDEAL = "statevector"
 SHOTS = 4096
 LARGEST_PULL = 1.3  # RMS; of 80 pulls of a standard normal, one in ten thousand sets is above
 FULL = tuple((family, 4, 20) for family in ("tfim", "ghz", "qaoa", "mirror"))
-QUICK = (("tfim", 4, 4),)
+QUICK = (("tfim", 4, 2),)
 
 
 def measure_ideal(

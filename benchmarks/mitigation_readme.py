@@ -6,15 +6,12 @@ expectation values: https://github.com/unitaryfoundation/mitiq, "Quickstart".
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
-from qiskit.circuit.library import UGate
 from qiskit.quantum_info import SparsePauliOp
-from qiskit.synthesis import OneQubitEulerDecomposer
 
 from adapters.backend import DeviceBackend
 from adapters.registry import open_device
@@ -37,7 +34,7 @@ def measure_readme(
     report: Report, *, quick: bool, seed: int, circuits: int = 0, cliffords: int = 50
 ) -> None:
     """The example's circuit and noise over several random circuits, by both."""
-    from mitiq import benchmarks, zne
+    from mitiq import benchmarks, zne  # type: ignore[import-untyped]
 
     count = circuits or (4 if quick else 20)
     device = DeviceBackend(open_device("aer"), lambda: seed, noise_model())
@@ -93,21 +90,28 @@ def ours(device: DeviceBackend, circuit: Any, options: list[str]) -> float:
 
 
 def one_gate_each(circuit: Any) -> QuantumCircuit:
-    """Each of its gates as one U gate, so that noise falls on as many gates."""
-    angles: Callable[[Any], Any] = OneQubitEulerDecomposer("U").angles
-    converted = QuantumCircuit(1)
+    """Each of its gates as one rotation about X or Y, so that noise falls on as many gates."""
     import cirq
 
+    converted = QuantumCircuit(1)
     for operation in circuit.all_operations():
-        converted.append(UGate(*angles(cirq.unitary(operation))), [0])
+        unitary = cirq.unitary(operation)
+        unitary = unitary / np.sqrt(complex(np.linalg.det(unitary)))
+        # cos(angle/2) - i sin(angle/2) (x X + y Y)
+        x, y = -unitary[1, 0].imag, unitary[1, 0].real
+        angle = 2 * np.arctan2(x + y, unitary[0, 0].real)
+        rotate = converted.rx if abs(x) > abs(y) else converted.ry
+        rotate(angle, 0)
+        if not np.isclose(abs(x) + abs(y), abs(np.sin(angle / 2))):
+            raise ValueError(f"{operation.gate} turns about neither X nor Y")
     return converted
 
 
 def noise_model() -> dict[str, Any]:
-    """Cirq's channel after every U gate; it counts errors, Qiskit's counts replacements."""
+    """Cirq's channel after every rotation; it counts errors, Qiskit's counts replacements."""
     from qiskit_aer.noise import NoiseModel, depolarizing_error
 
-    model = NoiseModel(basis_gates=["u"])
-    model.add_all_qubit_quantum_error(depolarizing_error(4 * NOISE / 3, 1), ["u"])
+    model = NoiseModel(basis_gates=["rx", "ry"])
+    model.add_all_qubit_quantum_error(depolarizing_error(4 * NOISE / 3, 1), ["rx", "ry"])
     serialised: dict[str, Any] = model.to_dict(serializable=True)
     return serialised

@@ -16,6 +16,7 @@ from qiskit.circuit.equivalence_library import SessionEquivalenceLibrary
 from qiskit.transpiler import PassManager
 from qiskit.transpiler.passes import BasisTranslator
 
+from qcpaas.calibration import Quantity
 from qcpaas.errors import MitigationError
 from qcpaas.execution import Binding, CalibrationValues, Experiment
 
@@ -28,28 +29,10 @@ REFUSED = {
     "measure": "ask for observables of a circuit without measurements",
 }
 # What passes Cirq's OpenQASM 2 in both directions as the same gate.
-UNDERSTOOD = frozenset(
-    [
-        "rx",
-        "ry",
-        "rz",
-        "x",
-        "y",
-        "z",
-        "h",
-        "s",
-        "t",
-        "sdg",
-        "tdg",
-        "sx",
-        "sxdg",
-        "id",
-        "cx",
-        "cz",
-        "swap",
-    ]
-)
+ROTATIONS = ("rx", "ry", "rz", "x", "y", "z", "h", "s", "t", "sdg", "tdg", "sx", "sxdg", "id")
+UNDERSTOOD = frozenset((*ROTATIONS, "cx", "cz", "swap"))
 ANY_ROTATION = ("rz", "sx", "x")
+MORE_ERROR = 1.3  # an echoed cross-resonance gate comes back with a few more pulses about it
 NOT_GATES = frozenset(("measure", "delay", "reset", "barrier"))
 
 
@@ -59,13 +42,13 @@ class Handed:
 
     Attributes:
         circuit: Mitiq's (Cirq's) circuit; its qubits, sorted, are ``qubits`` of the bound circuit.
-        two_qubit_gates: In it.
+        basis: Gates that its circuits are translated back into.
         template: The bound circuit without its instructions.
     """
 
     circuit: Any
     qubits: tuple[int, ...]
-    two_qubit_gates: int
+    basis: tuple[str, ...]
     template: QuantumCircuit
     binding: Binding | None
     gates: Gates
@@ -85,7 +68,7 @@ def hand_over(
     if circuit.num_parameters:
         circuit = circuit.assign_parameters(experiment.parameter_values[point])
     check_carried(circuit)
-    basis = _basis(experiment.binding)
+    basis = _basis(experiment.binding, circuit)
     used = tuple(
         sorted({circuit.find_bit(q).index for step in circuit.data for q in step.qubits})
     ) or (0,)
@@ -94,18 +77,12 @@ def hand_over(
     handed = Handed(
         circuit=cirq_circuit,
         qubits=used,
-        two_qubit_gates=_two_qubit_gates(spoken),
+        basis=basis,
         template=circuit.copy_empty_like(),
         binding=experiment.binding,
         gates={} if calibration is None else calibration.gates,
     )
-    if _two_qubit_gates(take_back(handed, cirq_circuit)) != _two_qubit_gates(circuit):
-        raise MitigationError(
-            f"circuit {circuit.name}: in the gates that Mitiq knows and back, its "
-            f"{_two_qubit_gates(circuit)} two-qubit gates become others in number, so that Mitiq "
-            f"would mitigate another circuit. {NATIVE.partition(' keep')[0]} work on the "
-            f"device's own gates."
-        )
+    _check_same(circuit, take_back(handed, cirq_circuit), handed, calibration)
     return handed, circuit
 
 
@@ -136,10 +113,45 @@ def take_back(handed: Handed, cirq_circuit: Any) -> QuantumCircuit:
             f"of {len(handed.qubits)}."
         )
     circuit = handed.template.copy_empty_like()
-    translated = _translated(returned, _basis(handed.binding))
+    translated = _translated(returned, handed.basis)
     circuit.compose(translated, list(handed.qubits), inplace=True)
     _check_gates(circuit, handed)
     return circuit
+
+
+def _check_same(
+    circuit: QuantumCircuit,
+    returned: QuantumCircuit,
+    handed: Handed,
+    calibration: CalibrationValues | None,
+) -> None:
+    """Refuse a device whose gates Mitiq's circuits cannot express without many more of them."""
+    gates = [_two_qubit_gates(each) for each in (circuit, returned)]
+    errors = [_error_sum(each, handed.binding, calibration) for each in (circuit, returned)]
+    if gates[0] != gates[1] or errors[1] > MORE_ERROR * errors[0] + 1e-9:
+        raise MitigationError(
+            f"circuit {circuit.name}: in the gates that Mitiq knows and back, its {gates[0]} "
+            f"two-qubit gates become {gates[1]}, and the sum of its gate errors {errors[0]:.3g} "
+            f"becomes {errors[1]:.3g}, so that Mitiq would mitigate another circuit. "
+            f"{NATIVE.partition(' keep')[0]} work on the device's own gates."
+        )
+
+
+def _error_sum(
+    circuit: QuantumCircuit, binding: Binding | None, calibration: CalibrationValues | None
+) -> float:
+    if binding is None or calibration is None:
+        return 0.0
+    physical = binding.physical_qubits
+    return sum(
+        calibration.get(
+            Quantity.GATE_ERROR,
+            *(physical[circuit.find_bit(qubit).index] for qubit in step.qubits),
+            gate=step.operation.name,
+        )
+        or 0.0
+        for step in circuit.data
+    )
 
 
 def _check_gates(circuit: QuantumCircuit, handed: Handed) -> None:
@@ -157,16 +169,15 @@ def _check_gates(circuit: QuantumCircuit, handed: Handed) -> None:
             )
 
 
-def _basis(binding: Binding | None) -> tuple[str, ...]:
-    """The device's gates; none where it takes all."""
-    gates = () if binding is None else binding.basis_gates
+def _basis(binding: Binding | None, circuit: QuantumCircuit) -> tuple[str, ...]:
+    """The device's gates; the circuit's own where it takes all, since noise may hang on names."""
+    own = sorted({step.operation.name for step in circuit.data})
+    gates = own if binding is None or not binding.basis_gates else binding.basis_gates
     return tuple(gate for gate in gates if gate not in NOT_GATES)
 
 
 def _shared_basis(basis: Sequence[str]) -> tuple[str, ...]:
     """The device's gates that Mitiq knows, and what it takes to express the others."""
-    if not basis:
-        return tuple(sorted(UNDERSTOOD))
     shared = [gate for gate in basis if gate in UNDERSTOOD]
     if not {"cx", "cz"} & set(shared):
         shared.append("cx")
@@ -191,7 +202,7 @@ def _touched(circuit: QuantumCircuit) -> set[Any]:
 
 def _translated(circuit: QuantumCircuit, basis: Sequence[str]) -> QuantumCircuit:
     """Gate by gate; nothing is merged or cancelled."""
-    if not basis or {step.operation.name for step in circuit.data} <= set(basis):
+    if {step.operation.name for step in circuit.data} <= set(basis):
         return circuit
     return PassManager([BasisTranslator(SessionEquivalenceLibrary, list(basis))]).run(circuit)
 

@@ -286,7 +286,7 @@ def test_what_mitiq_cannot_hold_is_refused_before_anything_is_spent(device, expe
     iswaps = QuantumCircuit(2)
     iswaps.iswap(0, 1)
     iswap = Binding((0, 1), "s", None, ("iswap", "rz", "sx", "x"))
-    with pytest.raises(MitigationError, match="two-qubit gates become others in number"):
+    with pytest.raises(MitigationError, match="its 1 two-qubit gates become 4"):
         hand_over(Experiment(iswaps, np.empty((1, 0)), OBSERVABLES, None, iswap), 0, None)
     with pytest.raises(MitigationError, match=r"mitiq.lre refuses the circuit"):
         stack_of(device, "MitiqLRE", num_chunks=500).plan([experiment])
@@ -330,7 +330,33 @@ def test_contexts_survive_json(device, experiment):
 
 
 class Calibrated:
-    """Only where a device has its gates."""
+    """Where a device has its gates, all with one error."""
 
-    def __init__(self, gates):
-        self.gates = gates
+    def __init__(self, gates, error=0.0):
+        self.gates, self.error = gates, error
+
+    def get(self, quantity, *qubits, gate=""):
+        return self.error
+
+
+def test_noise_that_hangs_on_gate_names_still_falls_on_what_comes_back():
+    """A simulator that takes every gate has noise for the circuit's own alone."""
+    circuit = QuantumCircuit(1)
+    for angle in (0.3, 1.2, -0.4):
+        circuit.rx(angle, 0)
+        circuit.ry(angle, 0)
+    experiment = Experiment(circuit, np.empty((1, 0)), (SparsePauliOp("Z"),), None)
+    option = MitiqZNE(DeviceBackend(open_device("statevector"), lambda: 1))
+    folded = [each.circuit for each in option.expand([experiment])[0]]
+    assert [each.count_ops() for each in folded] == [{"rx": 3 * n, "ry": 3 * n} for n in (1, 3, 5)]
+
+
+def test_a_device_without_frame_changes_is_refused_where_errors_would_grow():
+    circuit = QuantumCircuit(2)
+    circuit.r(0.3, 0.4, 0)
+    circuit.cz(0, 1)
+    places = {"r": [(0,), (1,)], "cz": [(0, 1)]}
+    binding = Binding((0, 1), "s", None, ("r", "cz"))
+    experiment = Experiment(circuit, np.empty((1, 0)), OBSERVABLES, None, binding)
+    with pytest.raises(MitigationError, match=r"the sum of its gate errors 0\.002 becomes"):
+        hand_over(experiment, 0, Calibrated(places, 1e-3))
