@@ -8,13 +8,15 @@ of one circuit and have the same pulses; elsewhere each frame is a circuit of it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
-from qiskit.circuit import Instruction, Parameter, ParameterVector
+from qiskit.circuit import CircuitInstruction, Parameter, ParameterVector, Qubit
 
 from adapters.target import operation_named
 from pipeline.cycle_sequences import LayerAction, RepeatedLayer
@@ -68,13 +70,8 @@ class TwirledLayers:
             angles = local_cliffords().angles[self.slots].reshape(len(self.slots), -1)
             return [Experiment(self._symbolic(), angles, shots=shots, binding=binding)]
         return [
-            Experiment(
-                self._fixed(slots, binding.basis_gates),
-                np.empty((1, 0)),
-                shots=shots,
-                binding=binding,
-            )
-            for slots in self.slots
+            Experiment(circuit, np.empty((1, 0)), shots=shots, binding=binding)
+            for circuit in self._fixed(binding.basis_gates)
         ]
 
     def _symbolic(self) -> QuantumCircuit:
@@ -90,14 +87,24 @@ class TwirledLayers:
         circuit.measure_all()
         return circuit
 
-    def _fixed(self, slots: Indices, basis_gates: tuple[str, ...]) -> QuantumCircuit:
-        circuit = QuantumCircuit(self.layer.num_qubits, name="repeated_layer")
-        for slot, gates in enumerate(slots):
-            self._between(circuit, slot)
-            for qubit, gate in enumerate(gates):
-                circuit.compose(clifford_circuit(int(gate), basis_gates), [qubit], inplace=True)
-        circuit.measure_all()
-        return circuit
+    def _fixed(self, basis_gates: tuple[str, ...]) -> Iterator[QuantumCircuit]:
+        bare = QuantumCircuit(self.layer.num_qubits, name="repeated_layer")
+        one_layer = bare.copy()
+        self._between(one_layer, 1)
+
+        @cache
+        def steps(gate: int, qubit: Qubit) -> list[CircuitInstruction]:
+            found = clifford_circuit(gate, basis_gates).data
+            return [CircuitInstruction(step.operation, [qubit]) for step in found]
+
+        for frame in self.slots.tolist():
+            circuit = bare.copy()
+            for slot, gates in enumerate(frame):
+                own = (steps(gate, qubit) for gate, qubit in zip(gates, bare.qubits, strict=True))
+                for step in chain(one_layer.data if slot else (), *own):
+                    circuit._append(step)  # noqa: SLF001 - the public append costs ten times as much
+            circuit.measure_all()
+            yield circuit
 
     def _between(self, circuit: QuantumCircuit, slot: int) -> None:
         """The layer itself, fenced in, before every slot but the first."""
@@ -105,12 +112,8 @@ class TwirledLayers:
             return
         circuit.barrier()
         for place, name in zip(self.layer.places, self.layer.names, strict=True):
-            circuit.append(_gate(name), place)
+            circuit.append(operation_named(name, 2), place, copy=False)
         circuit.barrier()
-
-
-def _gate(name: str) -> Instruction:
-    return operation_named(name, 2)
 
 
 def _rotate(circuit: QuantumCircuit, angles: Sequence[Parameter], qubit: int) -> None:

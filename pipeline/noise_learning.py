@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,10 @@ from pipeline.cycle_benchmarking import LayerCycles
 from pipeline.process_tomography import LayerProcesses
 from qcpaas.execution import Binding, Counts, Distribution, Experiment, Outcome
 from qcpaas.noise import GateLayer, LayerNoise, NoiseLearning, NoiseMethod
+
+LARGEST_MISFIT = 4.0  # mean square of residuals in standard errors; without change it is about 0.6
+
+log = logging.getLogger(__name__)
 
 Place = Callable[[GateLayer], Binding]
 
@@ -67,6 +72,14 @@ def learn(context: LearningContext, outcomes: Sequence[Outcome]) -> list[LayerNo
     learnt = []
     for one, binding in zip(context.layers, context.bindings, strict=True):
         found = one.rates(points, binding)
+        if found.misfit > LARGEST_MISFIT:
+            log.warning(
+                "the decays of a layer of %d gates on %s are %.1f standard errors away from what "
+                "any Pauli noise gives: it may have changed meanwhile. Learn it again.",
+                len(one.layer.gates),
+                ", ".join(map(str, one.layer.qubits)),
+                found.misfit**0.5,
+            )
         learnt.append(
             LayerNoise(
                 layer=one.layer,

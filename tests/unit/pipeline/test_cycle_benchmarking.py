@@ -265,3 +265,19 @@ def test_the_same_seed_asks_the_same():
 
     assert (values(1) == values(1)).all()
     assert not (values(1) == values(2)).all()
+
+
+def test_noise_that_changes_while_it_is_learnt_is_reported(caplog):
+    rates = symmetric_rates("cx", np.random.default_rng(0), low=1e-3, high=3e-3)
+    calm, rough = (
+        DeviceBackend(
+            TwinProvider().open("FakeLima"), lambda: 3, noise_of({("cx", (0, 1)): scale * rates})
+        )
+        for scale in (1, 4)
+    )
+    experiments, context = learning_experiments([layer((0, 1))], NoiseLearning(), place=place)
+    steady = calm.run(experiments)
+    learn(context, steady)
+    assert not caplog.records
+    learn(context, (*steady[:20], *rough.run(experiments[20:])))
+    assert "away from what any Pauli noise gives" in caplog.text
