@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue, TypeAdapter
 from pipeline.bases import MeasuredExperiment, real_coefficients
 from pipeline.circuit_noise import NoiseSource, circuit_noise, wanted_layers
 from pipeline.measurement import counts_of, evaluate
+from pipeline.mitigated_terms import growth, largest_weights, mitigated_terms, unmeasured
 from pipeline.noise_inverse import NoiseInverse, noise_inverse
 from pipeline.pauli_frames import PauliFrames
 from pipeline.random_bases import (
@@ -39,7 +40,6 @@ from qcpaas.execution import (
 from qcpaas.manifest import Diagnostic, Plot, Series
 from qcpaas.noise import GateLayer
 
-MAX_STRINGS = 1000  # that bases are chosen for
 EXACT_SHOTS = 100_000.0  # a pick's, where exact probabilities are asked
 
 
@@ -48,11 +48,13 @@ class PointPlan(PlanContext):
 
     Attributes:
         read: The mitigated observables, then the plain ones.
+        labels: Of the bases; circuits of equal label differ by their twirls alone.
         systematic: For each observable, 2-norm of the terms that are not measured or were lost.
         figures: What the map and the bases are.
     """
 
     read: MeasuredExperiment
+    labels: tuple[str, ...]
     systematic: tuple[float, ...]
     figures: dict[str, JsonValue]
 
@@ -63,24 +65,13 @@ class TensorNetworkContext(PlanContext):
     experiments: tuple[tuple[PointPlan, ...], ...]
 
 
-@dataclass(frozen=True, eq=False)
-class _Mitigated:
-    """Observables that have in the noisy state the values that the given ones have without noise.
-
-    ``left_out`` is the squared 2-norm of the terms that are not among them.
-    """
-
-    terms: list[dict[str, float]]
-    left_out: NDArray[np.float64]
-
-
 class TensorNetworkMitigation(EnrichedExecutionBackend):
     """Changes the observables instead of the circuit, so that noise drops out of their values.
 
     The inverse of the circuit's Pauli noise is a tensor network, built from the middle of the
     circuit outwards and cut to ``max_bond``. What it makes of the observables is measured in
-    local bases that share the circuit's shots. The circuit itself runs unchanged. Noise is taken
-    as twirled: PauliTwirling around it makes that true, at the price of one network a twirl.
+    local bases that share the circuit's shots. Since the noise is taken to be Pauli noise, every
+    one of the measured circuits is twirled, at random; the network is the same for all of them.
     Parameters are numbers here, and every point has a network of its own.
 
     Source: Filippov et al., arXiv:2307.11740 (2023).
@@ -95,6 +86,7 @@ class TensorNetworkMitigation(EnrichedExecutionBackend):
         "LayerwiseRichardson": "both remove the same noise",
         "ProbabilisticErrorCancellation": "both remove the same noise",
         "ProbabilisticAmplification": "both remove the same noise",
+        "PauliTwirling": "TensorNetworkMitigation twirls its circuits by itself",
     }
 
     class Settings(OptionSettings):
@@ -103,7 +95,8 @@ class TensorNetworkMitigation(EnrichedExecutionBackend):
         ``noise`` is ``learnt`` before the job, or follows from the ``calibration``; ``auto`` takes
         what has been learnt already. ``cutoff`` is the part of the map's squared norm that one cut
         may take away. A circuit whose map loses more than ``max_loss`` of its norm is refused.
-        ``bases`` are measured at each point, some of them equal.
+        ``bases`` are measured at each point, some of them equal. Without ``twirl`` these are one
+        circuit; relaxation and coherent errors are then not fully taken out.
         """
 
         noise: NoiseSource = "auto"
@@ -111,13 +104,15 @@ class TensorNetworkMitigation(EnrichedExecutionBackend):
         cutoff: float = Field(default=1e-9, ge=0, lt=1)
         max_loss: float = Field(default=0.1, gt=0, lt=1)
         bases: int = Field(default=64, ge=1)
+        twirl: bool = True
 
     def expand(
         self, experiments: Sequence[Experiment]
     ) -> tuple[Sequence[Experiment], TensorNetworkContext]:
         expanded: list[Experiment] = []
         plans = []
-        for experiment in experiments:
+        for index, experiment in enumerate(experiments):
+            rng = np.random.default_rng([self.services.seed, self.rank, index])
             points = []
             for row in experiment.parameter_values:
                 bound = replace(
@@ -125,16 +120,16 @@ class TensorNetworkMitigation(EnrichedExecutionBackend):
                     circuit=experiment.circuit.assign_parameters(row),
                     parameter_values=np.empty((1, 0)),
                 )
-                plan, bases = self._at_point(bound)
+                plan, circuits = self._at_point(bound, rng)
                 points.append(plan)
-                expanded.extend(measured_in(bound, bases))
+                expanded.extend(circuits)
             plans.append(tuple(points))
-        growth = max((_number(p.figures["growth"]) for e in plans for p in e), default=1.0)
+        factor = max((_number(p.figures["growth"]) for e in plans for p in e), default=1.0)
         return expanded, TensorNetworkContext(
             experiments=tuple(plans),
             announcement=(
-                f"TensorNetworkMitigation: terms of the observables grow up to {growth:.3g} times, "
-                f"so {growth**2:.3g} times the shots for the same standard error; "
+                f"TensorNetworkMitigation: terms of the observables grow up to {factor:.3g} times, "
+                f"so {factor**2:.3g} times the shots for the same standard error; "
                 f"{len(expanded)} circuits."
             ),
         )
@@ -153,7 +148,7 @@ class TensorNetworkMitigation(EnrichedExecutionBackend):
         )
 
     def cost(self, experiment: Experiment) -> Cost:
-        """At most: bases that come out equal run as one."""
+        """At most: without twirls, bases that come out equal run as one."""
         return Cost(min(self.settings.bases, experiment.shots or self.settings.bases), 1.0)
 
     def wanted_noise(self, experiments: Sequence[Experiment]) -> tuple[GateLayer, ...]:
@@ -172,29 +167,33 @@ class TensorNetworkMitigation(EnrichedExecutionBackend):
             ),
         )
 
-    def _at_point(self, bound: Experiment) -> tuple[PointPlan, SharedBases]:
+    def _at_point(
+        self, bound: Experiment, rng: np.random.Generator
+    ) -> tuple[PointPlan, list[Experiment]]:
         settings = self.settings
         frames = PauliFrames(bound.circuit, bound.binding.basis_gates if bound.binding else ())
-        noise = circuit_noise(bound, frames, self.services, settings.noise, twirled=False)
+        twirl = bool(settings.twirl and frames.twirled)
+        noise = circuit_noise(bound, frames, self.services, settings.noise, twirled=twirl)
         inverse = noise_inverse(bound.circuit, noise.sites, settings.max_bond, settings.cutoff)
         self._check_loss(bound, inverse)
         plain = [real_coefficients(observable) for observable in bound.observables or ()]
-        mitigated = _mitigated(plain, inverse)
-        bases = self._bases(mitigated.terms, plain, bound.shots)
+        mitigated = mitigated_terms(plain, inverse)
+        bases = self._bases(mitigated.terms, plain, bound.shots, twirl=twirl)
         read = spread([*mitigated.terms, *plain], bases, bound.circuit.num_clbits)
-        missed = mitigated.left_out + _unmeasured(mitigated.terms, bases)
+        missed = mitigated.left_out + unmeasured(mitigated.terms, bases)
         figures: dict[str, JsonValue] = {
             "bond": inverse.chain.largest_bond,
             "loss": inverse.loss,
-            "growth": _growth(plain, mitigated.terms),
-            "strings": len(_weights(mitigated.terms)),
+            "growth": growth(plain, mitigated.terms),
+            "strings": len(largest_weights(mitigated.terms)),
             "circuits": len(bases.labels),
             "learnt_layers": noise.learnt,
             "calibrated_layers": noise.calibrated,
             "largest_terms": _largest_terms(mitigated.terms),
         }
         systematic = tuple(np.sqrt(missed).tolist())
-        return PointPlan(read=read, systematic=systematic, figures=figures), bases
+        plan = PointPlan(read=read, labels=bases.labels, systematic=systematic, figures=figures)
+        return plan, _twirled(bound, bases, frames, rng) if twirl else measured_in(bound, bases)
 
     def _check_loss(self, bound: Experiment, inverse: NoiseInverse) -> None:
         if inverse.loss > self.settings.max_loss:
@@ -207,68 +206,39 @@ class TensorNetworkMitigation(EnrichedExecutionBackend):
             )
 
     def _bases(
-        self, mitigated: Sequence[Terms], plain: Sequence[Terms], shots: int | None
+        self,
+        mitigated: Sequence[Terms],
+        plain: Sequence[Terms],
+        shots: int | None,
+        *,
+        twirl: bool,
     ) -> SharedBases:
-        weights = _weights([*mitigated, *plain])
+        """Bases that differ, or, to be twirled one by one, as often as they were picked."""
+        weights = largest_weights([*mitigated, *plain])
         if not weights:
             width = len(next(iter(plain[0]), "I"))
             return SharedBases(("Z".rjust(width, "I"),), (shots or 1,))
         picks = min(self.settings.bases, shots or self.settings.bases)
         bases = favoured_bases(weights, picks, EXACT_SHOTS if shots is None else shots / picks)
+        if twirl:
+            labels = tuple(np.repeat(bases.labels, bases.repeats).tolist())
+            bases = SharedBases(labels, (1,) * len(labels))
         return bases if shots is None else replace(bases, repeats=share(shots, bases.repeats))
 
 
-def _mitigated(plain: Sequence[Terms], inverse: NoiseInverse) -> _Mitigated:
-    """The largest terms of every observable; lost by cuts counts as left out."""
-    images: dict[str, tuple[dict[str, float], float]] = {}
-    terms, left_out = [], []
-    for observable in plain:
-        total: dict[str, float] = {}
-        rest = 0.0
-        for string, coefficient in observable.items():
-            if string not in images:
-                images[string] = inverse.of(string, MAX_STRINGS)
-            image, missed = images[string]
-            lost = inverse.loss**2 if set(string) != {"I"} else 0.0
-            rest += coefficient**2 * (missed + lost)
-            for found, value in image.items():
-                total[found] = total.get(found, 0.0) + coefficient * value
-        largest = sorted(total, key=lambda found: -abs(total[found]))
-        terms.append({found: total[found] for found in largest[:MAX_STRINGS]})
-        left_out.append(rest + sum(total[found] ** 2 for found in largest[MAX_STRINGS:]))
-    return _Mitigated(terms, np.array(left_out))
-
-
-def _weights(terms: Sequence[Terms]) -> dict[str, float]:
-    """Largest coefficient of each string in any observable, of those that count most."""
-    weights: dict[str, float] = {}
-    for each in terms:
-        for string, value in each.items():
-            if set(string) != {"I"}:
-                weights[string] = max(weights.get(string, 0.0), abs(value))
-    largest = sorted(weights, key=lambda string: (-weights[string], string))
-    return {string: weights[string] for string in largest[:MAX_STRINGS]}
-
-
-def _unmeasured(terms: Sequence[Terms], bases: SharedBases) -> NDArray[np.float64]:
-    """Squared 2-norm of each observable's terms that are in no basis."""
-    strings = sorted({string for each in terms for string in each})
-    if not strings:
-        return np.zeros(len(terms))
-    missed = [s for s, told in zip(strings, bases.shots_of(strings), strict=True) if not told]
-    return np.array([sum(each.get(string, 0.0) ** 2 for string in missed) for each in terms])
-
-
-def _growth(plain: Sequence[Terms], mitigated: Sequence[Terms]) -> float:
-    """Largest factor by which an observable's 2-norm has grown, identity aside."""
-    factors = [1.0]
-    for before, after in zip(plain, mitigated, strict=True):
-        small, large = (
-            sum(value**2 for string, value in terms.items() if set(string) != {"I"})
-            for terms in (before, after)
+def _twirled(
+    bound: Experiment, bases: SharedBases, frames: PauliFrames, rng: np.random.Generator
+) -> list[Experiment]:
+    """Each basis with a twirl of its own."""
+    twirls = frames.draw_twirls(len(bases.labels), rng).tolist()
+    return [
+        experiment
+        for label, shots, twirl in zip(bases.labels, bases.repeats, twirls, strict=True)
+        for experiment in measured_in(
+            replace(bound, circuit=frames.build(frames.steps(twirl=twirl))),
+            SharedBases((label,), (shots,)),
         )
-        factors.append(float(np.sqrt(large / small)) if small else 1.0)
-    return max(factors)
+    ]
 
 
 def _largest_terms(terms: Sequence[Terms]) -> list[JsonValue]:
@@ -276,29 +246,63 @@ def _largest_terms(terms: Sequence[Terms]) -> list[JsonValue]:
 
 
 def _read(point: PointPlan, counts: Sequence[Counts]) -> ExpectationValues:
-    """Mitigated values, with what was left out as part of their variances."""
-    both = evaluate(point.read, counts)
+    """Mitigated values, with twirls and what was left out as parts of their variances."""
     count = len(point.systematic)
+    empty = (0.0,) * len(point.read.constants)
+    each = [
+        evaluate(MeasuredExperiment(bases=(basis,), constants=empty), [outcome])
+        for basis, outcome in zip(point.read.bases, counts, strict=True)
+    ]
+    parts = np.array([one.values[0] for one in each])
+    within = np.array([one.variances[0] for one in each])
+    raw = np.array([_raw(one) for one in each]).sum(axis=0)
+    constants = np.array(point.read.constants)
+    statistical = within.sum(axis=0) + _between_twirls(point.labels, parts, within)
     systematic = np.array(point.systematic) ** 2
-    raw = both.values if both.raw_values is None else both.raw_values
-    raw_variances = both.variances if both.raw_variances is None else both.raw_variances
-    statistical = both.variances[:, :count]
-    worse = bool(np.any(systematic > np.maximum(statistical, 1e-6)))
-    warning = (
-        f"terms that were cut or not measured, of 2-norm {max(point.systematic):.2g}, may be off "
-        "by more than the shot noise; raise max_bond or bases."
-        if worse
-        else ""
-    )
-    figures = {**point.figures, "systematic": max(point.systematic)}
-    note = Diagnostic(option="TensorNetworkMitigation", figures=figures, warning=warning)
     return ExpectationValues(
-        values=both.values[:, :count],
-        variances=statistical + systematic,
-        raw_values=raw[:, count:],
-        raw_variances=raw_variances[:, count:],
-        diagnostics=(*first_of_each(both.diagnostics), note),
+        values=(constants + parts.sum(axis=0))[None, :count],
+        variances=(statistical[:count] + systematic)[None],
+        raw_values=(constants + raw[0])[None, count:],
+        raw_variances=raw[1][None, count:],
+        diagnostics=(*first_of_each(each[0].diagnostics), _note(point, statistical[:count])),
     )
+
+
+def _raw(one: ExpectationValues) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if one.raw_values is None or one.raw_variances is None:
+        return one.values[0], one.variances[0]
+    return one.raw_values[0], one.raw_variances[0]
+
+
+def _between_twirls(
+    labels: Sequence[str], parts: NDArray[np.float64], within: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Variance of a sum over circuits beyond that of their shots, where bases were repeated.
+
+    Args:
+        parts: What each circuit adds, shape ``(circuits, observables)``; ``within`` is its shots'
+            variance.
+    """
+    _, group = np.unique(np.array(labels), return_inverse=True)
+    excess = np.zeros(parts.shape[1])
+    for number, size in enumerate(np.bincount(group)):
+        if size > 1:
+            alike = group == number
+            excess += size * parts[alike].var(axis=0, ddof=1) - within[alike].sum(axis=0)
+    return np.clip(excess, 0, None)
+
+
+def _note(point: PointPlan, statistical: NDArray[np.float64]) -> Diagnostic:
+    """Warns where more may be missing than shots leave open."""
+    worst = max(point.systematic)
+    figures = {**point.figures, "systematic": worst}
+    warning = ""
+    if np.any(np.array(point.systematic) ** 2 > np.maximum(statistical, 1e-6)):
+        warning = (
+            f"terms that were cut or not measured, of 2-norm {worst:.2g}, may be off by more than "
+            "the shot noise; raise max_bond or bases."
+        )
+    return Diagnostic(option="TensorNetworkMitigation", figures=figures, warning=warning)
 
 
 def _joined(points: Sequence[ExpectationValues]) -> ExpectationValues:
