@@ -80,7 +80,8 @@ class CutBasis:
         if self.fixed is not None:
             return np.broadcast_to(self.fixed, (len(values), len(self.fixed)))
         assert self.angle is not None
-        own = [(parameters.index(symbol), symbol) for symbol in self.angle.parameters]
+        names = [symbol.name for symbol in parameters]  # an equal circuit has symbols of its own
+        own = [(names.index(symbol.name), symbol) for symbol in self.angle.parameters]
         angles = [
             float(self.angle.bind({symbol: float(row[column]) for column, symbol in own}))
             for row in values

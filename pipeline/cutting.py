@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,6 +161,7 @@ class CircuitCutting(EnrichedExecutionBackend):
     def __init__(self, inner: ExecutionBackend, settings: OptionSettings | None = None) -> None:
         super().__init__(inner, settings)
         self._cut: dict[str, CutCircuit] = {}
+        self._parts: dict[tuple[object, ...], list[PlannedPart]] = {}
 
     def expand(
         self, experiments: Sequence[Experiment]
@@ -195,7 +197,7 @@ class CircuitCutting(EnrichedExecutionBackend):
         strings = sorted({label for terms in observables for label in terms})
         rng = np.random.default_rng([self.services.seed, number])
         terms = cutting.terms(self.settings.samples, rng)
-        parts = [self._part(cutting, label, terms, strings) for label in cutting.cut.parts]
+        parts = self._all_parts(cutting, terms, strings)
         planned = [_at_points(e, experiment) for part in parts for e in part.experiments]
         entry = CutExperiment(
             coefficients=tuple(map(tuple, cutting.joint(terms).tolist())),
@@ -220,6 +222,19 @@ class CircuitCutting(EnrichedExecutionBackend):
         )
         return entry, planned
 
+    def _all_parts(
+        self, cutting: _Cutting, terms: Terms, strings: Sequence[str]
+    ) -> list[PlannedPart]:
+        """A loop asks for the same ones at every call, unless their terms are drawn."""
+        experiment, labels = cutting.experiment, cutting.cut.parts
+        if terms.drawn is not None:
+            return [self._part(cutting, label, terms, strings) for label in labels]
+        key = (circuit_key(experiment.circuit), tuple(strings), experiment.shots)
+        if key not in self._parts:
+            _make_room(self._parts)
+            self._parts[key] = [self._part(cutting, label, terms, strings) for label in labels]
+        return self._parts[key]
+
     def _part(
         self, cutting: _Cutting, label: str, terms: Terms, strings: Sequence[str]
     ) -> PlannedPart:
@@ -231,8 +246,7 @@ class CircuitCutting(EnrichedExecutionBackend):
     def _cut_circuit(self, experiment: Experiment) -> CutCircuit:
         key = circuit_key(experiment.circuit)
         if key not in self._cut:
-            while len(self._cut) >= KEPT_CUTS:
-                del self._cut[next(iter(self._cut))]
+            _make_room(self._cut)
             self._cut[key] = self._made(experiment)
         return self._cut[key]
 
@@ -308,7 +322,13 @@ def _together(entry: CutExperiment, remaining: Iterator[Outcome]) -> Expectation
 
 def _at_points(planned: Experiment, source: Experiment) -> Experiment:
     columns = list(parameter_columns(planned.circuit, source.circuit))
-    return replace(planned, parameter_values=source.parameter_values[:, columns])
+    values = source.parameter_values[:, columns]
+    return replace(planned, parameter_values=values, source=source.source)
+
+
+def _make_room(kept: dict[Any, Any]) -> None:
+    while len(kept) >= KEPT_CUTS:
+        del kept[next(iter(kept))]
 
 
 def _width(cut: CutCircuit, part: str) -> int:

@@ -93,14 +93,14 @@ def test_a_cut_gate_may_keep_its_parameter(gate):
     assert outcome.values == pytest.approx(exact(circuit, points, observables), abs=1e-9)
 
 
-def test_every_point_has_its_own_coefficients():
-    angle = Parameter("angle")
-    circuit = chain("rzz", angle=angle, qubits=3)
-    points, observables = np.array([[0.2], [-1.1]]), (SparsePauliOp("XYZ"),)
-    stack = cutting(partition="AAB")
-    (outcome,) = stack.run([asked(circuit, None, points, observables)])
-    assert outcome.values == pytest.approx(exact(circuit, points, observables), abs=1e-9)
-    assert figures(outcome)["gamma"] == pytest.approx(1 + 2 * np.sin(1.1))
+def test_every_point_and_call_has_its_own_coefficients():
+    observables, stack = (SparsePauliOp("XYZ"),), cutting(partition="AAB")
+    for points in (np.array([[0.2], [-1.1]]), np.array([[0.9]])):
+        circuit = chain("rzz", angle=Parameter("angle"), qubits=3)  # equal, not the same
+        (outcome,) = stack.run([asked(circuit, None, points, observables)])
+        assert outcome.values == pytest.approx(exact(circuit, points, observables), abs=1e-9)
+        worst = 1 + 2 * np.sin(np.abs(points).max())
+        assert figures(outcome)["gamma"] == pytest.approx(worst)
 
 
 @pytest.mark.parametrize(
