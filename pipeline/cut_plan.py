@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations, product
+from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from pipeline.bases import letters_at, measure_in_basis
 from pipeline.cut_bases import LocalTerm
 from pipeline.cut_circuit import CutCircuit
 from pipeline.cut_parts import PartCircuit, part_circuit
+from pipeline.cut_terms import Terms
 from qcpaas.execution import Experiment, PlanContext
 
 MAX_PAIRS = 400  # of strings whose covariance is measured; their number grows quadratically
@@ -36,6 +38,11 @@ class CutRun(PlanContext):
     pairs: tuple[tuple[int, int], ...] = ()
     paired: bool = True
     supports: tuple[tuple[int, ...], ...] | None = None
+
+    @cached_property
+    def pair_places(self) -> NDArray[np.intp]:
+        """`pairs` as an array, shape ``(2, pairs)``."""
+        return np.array(self.pairs, dtype=np.intp).reshape(-1, 2).T
 
 
 class CutPart(PlanContext):
@@ -77,34 +84,6 @@ class PlannedPart:
 
     part: CutPart
     experiments: tuple[Experiment, ...]
-
-
-@dataclass(frozen=True)
-class Terms:
-    """Terms of all cuts together.
-
-    Attributes:
-        indices: Shape ``(terms, cuts)``, the term of each cut.
-        drawn: Times that each was drawn, of ``drawn.sum()``; ``None`` where all are there.
-    """
-
-    indices: NDArray[np.intp]
-    drawn: NDArray[np.int64] | None = None
-
-
-def all_terms(sizes: Sequence[int]) -> Terms:
-    """Every combination of the cuts' terms; one empty one where nothing is cut."""
-    rows = list(product(*map(range, sizes)))
-    return Terms(np.array(rows, dtype=np.intp).reshape(len(rows), len(sizes)))
-
-
-def drawn_terms(
-    magnitudes: Sequence[NDArray[np.float64]], samples: int, rng: np.random.Generator
-) -> Terms:
-    """Terms drawn in proportion to the product of their magnitudes, equal ones once."""
-    columns = [rng.choice(len(each), samples, p=each / each.sum()) for each in magnitudes]
-    indices, drawn = np.unique(np.stack(columns, axis=1), axis=0, return_counts=True)
-    return Terms(indices, drawn)
 
 
 def plan_part(

@@ -182,7 +182,7 @@ def _separated(
     diagonal = np.arange(run.strings)
     covariances[:, diagonal, diagonal] = own
     if run.pairs:
-        first, second = np.array(run.pairs).T
+        first, second = run.pair_places
         shared = (variances[:, run.strings :] - own[:, first] - own[:, second]) / 2
         most = np.sqrt(own[:, first] * own[:, second])
         covariances[:, first, second] = np.clip(shared, -most, most)

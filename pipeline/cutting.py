@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from qiskit import QuantumCircuit
 
 from pipeline.bases import real_coefficients
 from pipeline.cut_bases import OUTCOME
 from pipeline.cut_circuit import CutCircuit, cut_circuit, marked
-from pipeline.cut_plan import (
-    CutExperiment,
-    PlannedPart,
-    Terms,
-    all_terms,
-    drawn_terms,
-    plan_part,
-)
+from pipeline.cut_plan import CutExperiment, PlannedPart, plan_part
 from pipeline.cut_reconstruction import reconstruct
 from pipeline.cut_search import search_cuts
+from pipeline.cut_terms import PricedCuts, Terms
 from pipeline.stack import parameter_columns
 from qcpaas.circuit_key import circuit_key
 from qcpaas.errors import MitigationError, OptionError
@@ -49,60 +41,6 @@ class CuttingContext(PlanContext):
     """One entry an experiment."""
 
     experiments: tuple[CutExperiment, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class _Cutting:
-    """A cut circuit and what its cuts cost at an experiment's points."""
-
-    cut: CutCircuit
-    experiment: Experiment
-
-    @cached_property
-    def coefficients(self) -> list[NDArray[np.float64]]:
-        """Of every cut, shape ``(points, terms)``."""
-        values, symbols = self.experiment.parameter_values, list(self.experiment.circuit.parameters)
-        return [cut.basis.coefficients(values, symbols) for cut in self.cut.cuts]
-
-    @cached_property
-    def gamma(self) -> float:
-        """The worst point's; its square is the sampling overhead."""
-        ones = np.ones(max(self.experiment.points, 1))
-        totals = [np.abs(each).sum(axis=1) for each in self.coefficients]
-        return float(np.prod([ones, *totals], axis=0).max())
-
-    @property
-    def changing(self) -> bool:
-        """Whether coefficients differ from point to point."""
-        return any(cut.basis.angle is not None for cut in self.cut.cuts)
-
-    @property
-    def kinds(self) -> tuple[int, int]:
-        """Gate cuts and wire cuts."""
-        gates = sum(cut.kind == "gate" for cut in self.cut.cuts)
-        return gates, len(self.cut.cuts) - gates
-
-    def terms(self, samples: int, rng: np.random.Generator) -> Terms:
-        if prod(each.shape[1] for each in self.coefficients) <= samples:
-            return all_terms([each.shape[1] for each in self.coefficients])
-        return drawn_terms(self.magnitudes, samples, rng)
-
-    @cached_property
-    def magnitudes(self) -> list[NDArray[np.float64]]:
-        return [np.abs(each).mean(axis=0) for each in self.coefficients]
-
-    def joint(self, terms: Terms) -> NDArray[np.float64]:
-        """Coefficients of joint terms, shape ``(points or 1, terms)``."""
-        rows = slice(None) if self.changing else slice(1)
-        points = self.experiment.points if self.changing else 1
-        joint = np.ones((points, len(terms.indices)))
-        for each, magnitudes, column in zip(
-            self.coefficients, self.magnitudes, terms.indices.T, strict=True
-        ):
-            joint *= each[rows][:, column]
-            if terms.drawn is not None:
-                joint *= magnitudes.sum() / magnitudes[column]
-        return joint if terms.drawn is None else joint * terms.drawn / terms.drawn.sum()
 
 
 class CircuitCutting(EnrichedExecutionBackend):
@@ -189,7 +127,7 @@ class CircuitCutting(EnrichedExecutionBackend):
     def _planned(
         self, experiment: Experiment, number: int
     ) -> tuple[CutExperiment, list[Experiment]]:
-        cutting = _Cutting(self._cut_circuit(experiment), experiment)
+        cutting = PricedCuts(self._cut_circuit(experiment), experiment)
         self._check(cutting)
         observables = list(map(real_coefficients, experiment.observables or ()))
         identity = "I" * experiment.circuit.num_qubits
@@ -218,12 +156,12 @@ class CircuitCutting(EnrichedExecutionBackend):
                     p.part.label: self.settings.devices.get(p.part.label, "") for p in parts
                 },
             },
-            announcement=_announced(cutting, len(planned), len(parts)),
+            announcement=cutting.announced(len(planned), len(parts)),
         )
         return entry, planned
 
     def _all_parts(
-        self, cutting: _Cutting, terms: Terms, strings: Sequence[str]
+        self, cutting: PricedCuts, terms: Terms, strings: Sequence[str]
     ) -> list[PlannedPart]:
         """A loop asks for the same ones at every call, unless their terms are drawn."""
         experiment, labels = cutting.experiment, cutting.cut.parts
@@ -236,7 +174,7 @@ class CircuitCutting(EnrichedExecutionBackend):
         return self._parts[key]
 
     def _part(
-        self, cutting: _Cutting, label: str, terms: Terms, strings: Sequence[str]
+        self, cutting: PricedCuts, label: str, terms: Terms, strings: Sequence[str]
     ) -> PlannedPart:
         experiment = replace(cutting.experiment, device=self.settings.devices.get(label, ""))
         if label in self.settings.exact:
@@ -282,7 +220,7 @@ class CircuitCutting(EnrichedExecutionBackend):
         widest = max(_width(cut, part) for part in cut.parts)
         return cut if widest <= settings.max_qubits else None
 
-    def _check(self, cutting: _Cutting) -> None:
+    def _check(self, cutting: PricedCuts) -> None:
         settings, cut = self.settings, cutting.cut
         name = cutting.experiment.circuit.name
         whole = len(cut.parts) == 1 and settings.max_qubits is None and not settings.feed_forward
@@ -297,7 +235,7 @@ class CircuitCutting(EnrichedExecutionBackend):
         overhead = cutting.gamma**2
         if overhead > settings.max_overhead:
             raise MitigationError(
-                f"cutting circuit {name} at {_counted(cutting)} multiplies the shots for an equal "
+                f"cutting circuit {name} at {cutting.counted} multiplies the shots for an equal "
                 f"error by {overhead:.4g}; max_overhead is {settings.max_overhead:.4g}. Cut fewer "
                 "gates and wires, or raise max_overhead."
             )
@@ -350,26 +288,6 @@ def _least_gamma(cut: CutCircuit) -> float:
 
 def _widest(planned: PlannedPart) -> int:
     return max((each.circuit.num_qubits for each in planned.experiments), default=0)
-
-
-def _counted(cutting: _Cutting) -> str:
-    gates, wires = cutting.kinds
-    texts = [
-        f"{number} {kind}{'s' if number > 1 else ''}"
-        for number, kind in ((gates, "gate"), (wires, "wire"))
-        if number
-    ]
-    return " and ".join(texts) or "nothing"
-
-
-def _announced(cutting: _Cutting, circuits: int, parts: int) -> str:
-    if not cutting.cut.cuts:
-        return ""
-    return (
-        f"CircuitCutting cuts {cutting.experiment.circuit.name} at {_counted(cutting)} into "
-        f"{parts} part{'s' if parts > 1 else ''}: {circuits} circuits, and {cutting.gamma**2:.4g} "
-        "times the shots for the error that the whole circuit would have."
-    )
 
 
 def _nothing_to_cut(name: str, cut: CutCircuit, partition: str) -> str:
