@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 
 from qiskit import qpy
@@ -18,15 +17,11 @@ from adapters.open_hardware.messages import (
     Session,
     Status,
 )
-from qcpaas.calibration import CalibratedValue, Quantity
 from qcpaas.errors import CalibrationError, MalformedReply
-from store.snapshot import Provenance, Reading, Snapshot
+from store.calibrated_values import faults_of, to_readings, to_values
+from store.snapshot import Snapshot
 
 _MAX_QUBITS_OF_GATES = 100
-_SIGNED = frozenset({Quantity.ANHARMONICITY_HZ, Quantity.DRIVE_AMPLITUDE})
-_SHARES = frozenset(
-    {Quantity.READOUT_P10, Quantity.READOUT_P01, Quantity.READOUT_ERROR, Quantity.OPERATIONAL}
-)
 
 
 def described(name: str, capabilities: Capabilities, shapes: dict[str, int]) -> Description:
@@ -104,25 +99,12 @@ def _own_gates(capabilities: Capabilities, shapes: dict[str, int]) -> tuple[Gate
 
 def packed_calibration(snapshot: Snapshot) -> Calibration:
     """A snapshot as it is sent."""
-    values = tuple(
-        CalibratedValue(
-            quantity=reading.quantity,
-            qubits=reading.qubits,
-            value=reading.value,
-            measured_at=reading.measured_at,
-            gate=reading.gate,
-            std_error=reading.std_error,
-            source=reading.provenance.source,
-            method=reading.provenance.method,
-        )
-        for reading in snapshot.readings()
-    )
     return Calibration(
         device=snapshot.device,
         num_qubits=snapshot.num_qubits,
         taken_at=snapshot.taken_at,
         dt_s=snapshot.dt_s,
-        values=values,
+        values=to_values(snapshot),
     )
 
 
@@ -133,24 +115,14 @@ def unpacked_calibration(told: Calibration, name: str) -> Snapshot:
         MalformedReply: A value is impossible, or has a moment without its offset.
     """
     _dated(told.taken_at)
-    for value in told.values:
-        _check_value(value)
+    fault = next(faults_of(told.values, told.num_qubits), None)
+    if fault is not None:
+        raise MalformedReply(f"its calibration is impossible: {fault}.")
     try:
         return Snapshot.of(
             device=name,
             num_qubits=told.num_qubits,
-            readings=[
-                Reading(
-                    quantity=value.quantity,
-                    qubits=value.qubits,
-                    value=value.value,
-                    measured_at=value.measured_at,
-                    gate=value.gate,
-                    std_error=value.std_error,
-                    provenance=Provenance(value.source, value.method),
-                )
-                for value in told.values
-            ],
+            readings=to_readings(told.values),
             taken_at=told.taken_at,
             dt_s=told.dt_s,
         )
@@ -215,14 +187,3 @@ def _dated(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise MalformedReply(f"the moment {moment} has no offset from UTC.")
     return moment
-
-
-def _check_value(value: CalibratedValue) -> None:
-    _dated(value.measured_at)
-    low = -math.inf if value.quantity in _SIGNED else 0.0
-    high = 1.0 if value.quantity in _SHARES else math.inf
-    if not (math.isfinite(value.value) and low <= value.value <= high):
-        raise MalformedReply(
-            f"its calibration says {value.quantity.value} = {value.value} for "
-            f"{value.gate or 'qubit'} {value.qubits}, which cannot be."
-        )
