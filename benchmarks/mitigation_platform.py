@@ -10,11 +10,16 @@ from typing import Any
 import numpy as np
 from qiskit.quantum_info import Statevector
 
+from adapters.backend import DeviceBackend
 from benchmarks.mitigation_circuits import problems_of
+from benchmarks.mitigation_scene import Scene
 from benchmarks.mitigation_stacks import installed
 from benchmarks.report import Report
 from examples.h2_vqe import HAMILTONIAN, ansatz
+from pipeline.stack import build_stack
 from qcpaas import RuntimeProvider, RuntimeWorkerBase
+from qcpaas.execution import Experiment
+from qcpaas.schemas import OptionSpec
 from tasks.session import Session
 
 MIXED = ("readout", "zne", "zne_readout", "trex", "twirled_readout", "pec_readout", "lre_readout")
@@ -65,15 +70,42 @@ def _energy(estimator: Any, circuit: Any, point: Any) -> float:
 
 
 def measure_platform(report: Report, *, quick: bool, seed: int, steps: int = 0) -> None:
-    """Both on one embedded platform in a folder of its own."""
+    """Both on one embedded platform in a folder of its own; the combining also by itself."""
     from deployments.embedded import EmbeddedTransport
     from qcpaas.settings import Settings
 
+    add_combining(report, 10 if quick else 100)
     with tempfile.TemporaryDirectory(prefix="qcpaas-mitigation-") as folder:
         transport = EmbeddedTransport(Settings(data_dir=Path(folder)))
         with RuntimeProvider(transport=transport) as provider:
             add_batch(report, provider, seed)
             add_loop(report, provider, seed, steps or (20 if quick else 500))
+
+
+def add_combining(report: Report, repeats: int) -> None:
+    """Processor time of a step's combining, which other load on the machine does not move."""
+    scene = Scene.open(TWIN)
+    point = given_angles(1)
+    asked = scene.place(Experiment(ansatz(), point, (HAMILTONIAN,), 4096))
+    device = DeviceBackend(scene.adapter, lambda: 3)
+    spent = {}
+    for name, options in (("plain", ()), ("mitigated", STACK)):
+        stack = build_stack([OptionSpec(name=one) for one in options], device, "expectation")
+        plan = stack.plan([asked])
+        outcomes = device.execute(plan.experiments)
+        stack.combine(plan, outcomes)  # what it imports and tabulates is there
+        began = time.process_time()
+        for _ in range(repeats):
+            stack.combine(plan, outcomes)
+        spent[name] = 1e3 * (time.process_time() - began) / repeats
+    report.add(
+        "combining_cpu_h2",
+        spent["mitigated"] - spent["plain"],
+        "ms of processor time a step",
+        aim=10.0,
+        peer="no options",
+        note=f"{' and '.join(STACK)}; without options {spent['plain']:.2f}",
+    )
 
 
 def add_batch(report: Report, provider: RuntimeProvider, seed: int) -> None:

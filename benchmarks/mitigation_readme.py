@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
+from qiskit.circuit.library import UGate
 from qiskit.quantum_info import SparsePauliOp
+from qiskit.synthesis import OneQubitEulerDecomposer
 
 from adapters.backend import DeviceBackend
 from adapters.registry import open_device
@@ -26,7 +28,6 @@ GROUND = SparsePauliOp(["I", "Z"], [0.5, 0.5])  # the projector onto 0, what the
 OURS = {
     "same_fit": "ZeroNoiseExtrapolation(gates=all, scale_factors=[1, 2, 3], fit=richardson)",
     "exponential": "ZeroNoiseExtrapolation(gates=all, scale_factors=[1, 2, 3], fit=exponential)",
-    "in_place": "MitiqZNE(scale_factors=[1, 2, 3], scaling=fold_gates_at_random)",
 }
 
 
@@ -90,28 +91,21 @@ def ours(device: DeviceBackend, circuit: Any, options: list[str]) -> float:
 
 
 def one_gate_each(circuit: Any) -> QuantumCircuit:
-    """Each of its gates as one rotation about X or Y, so that noise falls on as many gates."""
+    """Each of its gates as one U gate, so that noise falls on as many gates."""
     import cirq
 
+    angles = OneQubitEulerDecomposer("U").angles
     converted = QuantumCircuit(1)
     for operation in circuit.all_operations():
-        unitary = cirq.unitary(operation)
-        unitary = unitary / np.sqrt(complex(np.linalg.det(unitary)))
-        # cos(angle/2) - i sin(angle/2) (x X + y Y)
-        x, y = -unitary[1, 0].imag, unitary[1, 0].real
-        angle = 2 * np.arctan2(x + y, unitary[0, 0].real)
-        rotate = converted.rx if abs(x) > abs(y) else converted.ry
-        rotate(angle, 0)
-        if not np.isclose(abs(x) + abs(y), abs(np.sin(angle / 2))):
-            raise ValueError(f"{operation.gate} turns about neither X nor Y")
+        converted.append(UGate(*angles(cirq.unitary(operation))), [0])
     return converted
 
 
 def noise_model() -> dict[str, Any]:
-    """Cirq's channel after every rotation; it counts errors, Qiskit's counts replacements."""
+    """Cirq's channel after every U gate; it counts errors, Qiskit's counts replacements."""
     from qiskit_aer.noise import NoiseModel, depolarizing_error
 
-    model = NoiseModel(basis_gates=["rx", "ry"])
-    model.add_all_qubit_quantum_error(depolarizing_error(4 * NOISE / 3, 1), ["rx", "ry"])
+    model = NoiseModel(basis_gates=["u"])
+    model.add_all_qubit_quantum_error(depolarizing_error(4 * NOISE / 3, 1), ["u"])
     serialised: dict[str, Any] = model.to_dict(serializable=True)
     return serialised

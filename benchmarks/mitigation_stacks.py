@@ -37,6 +37,14 @@ STACKS: dict[str, tuple[str, ...]] = {
     "mitiq_lre_readout": ("MitiqLRE(degree=1)", READOUT),
     "mitiq_pec_readout": ("MitiqPEC", READOUT),
 }
+# They correct errors of gates and of the readout; the others leave one of them in place, which no
+# error bar from shots can know of.
+COMPLETE = frozenset(
+    label
+    for label, options in STACKS.items()
+    if label == "auto"
+    or (len(options) > 1 and not label.startswith(("twirled", "decoupling", "symmetry")))
+)
 FEW = ("readout", "trex", "zne", "zne_readout", "lre_readout", "pec_readout", "cdr_readout")
 
 
