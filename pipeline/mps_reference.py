@@ -16,7 +16,7 @@ from pipeline.physical_states import PAULIS
 from qcpaas.errors import MitigationError
 
 if TYPE_CHECKING:
-    from quimb.tensor import CircuitMPS
+    from quimb.tensor import CircuitMPS  # type: ignore[import-untyped]
 
 PASSIVE = frozenset({"barrier", "delay", "measure", "id"})
 
@@ -98,11 +98,11 @@ def _overlap(
     tensors: Sequence[NDArray[np.complex128]], letters: Mapping[int, NDArray[np.complex128]]
 ) -> float:
     """``<psi| P |psi>`` of a product of one-qubit operators."""
-    carried = np.ones((1, 1), dtype=complex)
+    carried: NDArray[np.complex128] = np.ones((1, 1), dtype=complex)
     for qubit, tensor in enumerate(tensors):
         moved = tensor
         if qubit in letters:
             moved = np.einsum("ab,lbr->lar", letters[qubit], tensor)
         half = np.tensordot(carried, moved, axes=1)
-        carried = np.tensordot(tensor.conj(), half, axes=([0, 1], [0, 1]))
+        carried = np.einsum("lps,lpr->sr", tensor.conj(), half)
     return float(carried[0, 0].real)
