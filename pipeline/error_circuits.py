@@ -67,11 +67,13 @@ class ErrorCircuits:
         Args:
             scale: Strength of the inserted errors, in units of the noise.
         """
-        strata = stratify(self.errors.chances(scale), number, rng)
-        shots = share(self._experiment.shots, [len(stratum.errors) for stratum in strata])
+        shots = self._experiment.shots
+        each = None if shots is None else shots / number
+        strata = stratify(self.errors.chances(scale), number, rng, each)
+        parts = share(shots, [len(stratum.errors) for stratum in strata])
         planned: list[Experiment] = []
         drawn = []
-        for stratum, part in zip(strata, shots, strict=True):
+        for stratum, part in zip(strata, parts, strict=True):
             own, signs, draws = self._stratum(stratum, part, rng)
             planned.extend(own)
             drawn.append(DrawnStratum(chance=stratum.chance, signs=signs, draws=draws))

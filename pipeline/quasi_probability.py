@@ -25,7 +25,9 @@ SMALLEST = 1e-8  # chance of a stratum that is drawn from
 # Draws of each stratum. Values with one error differ by their sign: a few that happen to be alike
 # would promise a precision that is not there.
 FEWEST = (8, 8, 4)
-FAVOUR = 2.0  # draws with errors: their values lie further apart than those without
+# Variances of values between circuits with one error, which may or may not flip them, and of values
+# between twirls of one circuit; the latter is 0.004 on a twin of ibmq_lima.
+SPREAD_WITH_ERRORS, SPREAD_OF_TWIRLS = 0.25, 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,19 +83,25 @@ class PauliErrors:
         return inserted
 
 
-def stratify(chances: Array, draws: int, rng: np.random.Generator) -> list[Stratum]:
-    """Draw independent flips, so many in all, in proportion to what each stratum weighs.
+def stratify(
+    chances: Array, draws: int, rng: np.random.Generator, shots: float | None = None
+) -> list[Stratum]:
+    """Draw independent flips, so many in all.
+
+    A stratum has draws in proportion to its chance and to the standard deviation to be expected
+    of its values, which is the best split (Neyman's).
 
     Args:
         chances: Of each generator, shape ``(generators,)``, each below 1/2.
         draws: At least the sum of ``FEWEST``.
+        shots: Of each draw; ``None`` where there is no shot noise.
 
     Returns:
         Draws without an error, with one, with more; a stratum that hardly ever happens is left out.
     """
     tails = _tails(chances)
     weights = [float(np.prod(1 - chances)), float(tails[0, 1] - tails[0, 2]), float(tails[0, 2])]
-    numbers = _shared(draws, weights)
+    numbers = _shared(draws, weights, 0.0 if shots is None else 1 / shots)
     none = np.zeros((numbers[0], len(chances)), dtype=np.bool_)
     found = [
         none,
@@ -103,9 +111,10 @@ def stratify(chances: Array, draws: int, rng: np.random.Generator) -> list[Strat
     return [Stratum(w, errors) for w, errors in zip(weights, found, strict=True) if len(errors)]
 
 
-def _shared(draws: int, weights: Sequence[float]) -> list[int]:
-    """Draws of each stratum."""
-    wanted = [weights[0], *(FAVOUR * weight for weight in weights[1:])]
+def _shared(draws: int, weights: Sequence[float], of_shots: float) -> list[int]:
+    """Draws of each stratum, where shots give each the variance ``of_shots``."""
+    favour = ((SPREAD_WITH_ERRORS + of_shots) / (SPREAD_OF_TWIRLS + of_shots)) ** 0.5
+    wanted = [weights[0], *(favour * weight for weight in weights[1:])]
     numbers = [
         max(fewest, round(draws * want / sum(wanted))) if weight > SMALLEST else 0
         for fewest, want, weight in zip(FEWEST[1:], wanted[1:], weights[1:], strict=True)

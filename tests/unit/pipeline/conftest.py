@@ -84,7 +84,7 @@ class PauliDevice(ExecutionBackend):
     def __init__(self, noise, damping=0.0, seed=1):
         self.noise, self.damping, self.seed = noise, damping, seed
         self.rng = np.random.default_rng(seed)
-        self.steps = {}
+        self.steps, self.matrices = {}, {}
 
     @property
     def services(self):
@@ -100,11 +100,14 @@ class PauliDevice(ExecutionBackend):
         return tuple(map(self.run_one, experiments))
 
     def run_one(self, experiment):
-        rows = []
-        for row in experiment.parameter_values:
-            state = self.state(experiment.circuit.assign_parameters(row))
-            rows.append([np.trace(state @ o.to_matrix()).real for o in experiment.observables])
-        values = np.array(rows)
+        key = id(experiment.observables)
+        if key not in self.matrices:
+            self.matrices[key] = np.array([o.to_matrix() for o in experiment.observables])
+        states = [
+            self.state(experiment.circuit.assign_parameters(row))
+            for row in experiment.parameter_values
+        ]
+        values = np.einsum("pij,oji->po", np.array(states), self.matrices[key]).real
         if experiment.shots is None:
             return ExpectationValues(values, np.zeros_like(values))
         ones = self.rng.binomial(experiment.shots, np.clip((1 + values) / 2, 0, 1))
@@ -114,16 +117,17 @@ class PauliDevice(ExecutionBackend):
     def state(self, circuit):
         state = np.zeros(4**circuit.num_qubits, dtype=complex)
         state[0] = 1.0
+        number = {qubit: index for index, qubit in enumerate(circuit.qubits)}
         for step in circuit.data:
             if step.name != "barrier":
-                state = self.step(circuit, step) @ state
+                qubits = tuple(number[qubit] for qubit in step.qubits)
+                state = self.step(step, qubits, len(number)) @ state
         return state.reshape(2**circuit.num_qubits, -1).T  # columns are stacked
 
-    def step(self, circuit, step):
-        qubits = tuple(circuit.find_bit(qubit).index for qubit in step.qubits)
-        key = (step.name, tuple(step.operation.params), qubits, circuit.num_qubits)
+    def step(self, step, qubits, width):
+        key = (step.name, *step.params, qubits, width)
         if key not in self.steps:
-            whole = SuperOp(np.eye(4**circuit.num_qubits))
+            whole = SuperOp(np.eye(4**width))
             if len(qubits) > 1:
                 whole = whole.compose(self.pauli_noise(qubits), sorted(qubits))
             whole = whole.compose(SuperOp(step.operation), list(qubits))
