@@ -88,25 +88,25 @@ def scores(found, rates):
     return (np.array(found.rates) - truth) / np.array(found.std_errors)
 
 
-@pytest.mark.parametrize("name", ["cx", "cz", "ecr"])
-def test_known_pauli_noise_is_found_within_its_errors_behind_bad_readout(name):
+@pytest.mark.parametrize(("name", "seeds"), [("cx", 2), ("cz", 1), ("ecr", 1)])
+def test_known_pauli_noise_is_found_within_its_errors_behind_bad_readout(name, seeds):
     chi_squares, gammas = [], []
-    for seed in range(2):
+    for seed in range(seeds):
         rates = symmetric_rates(name, np.random.default_rng(seed))
         noise = noise_of({(name, (0, 1)): rates}, readout=(0.03, 0.12))
         found = learnt(layer((0, 1), name=name), noise, seed)
         assert len(found.paulis) == 15
         chi_squares.append((scores(found, rates) ** 2).sum())
         gammas.append(sum(found.rates) / rates.sum() - 1)
-    # 30 deviations, correlated within a fit: far below 1 the errors would be too large.
-    assert 0.15 < np.sum(chi_squares) / 30 < 2.6
+    # Over 16 seeds the mean is 1.2 (cz) and 0.8 (cx); that of one has a spread of 0.6.
+    assert 0.15 < np.mean(chi_squares) / 15 < 2.6
     assert np.abs(np.mean(gammas)) < 0.03
 
 
 def test_errors_shrink_as_the_shots_grow():
-    rates = symmetric_rates("cx", np.random.default_rng(0))
+    noise = noise_of({("cx", (0, 1)): symmetric_rates("cx", np.random.default_rng(0))})
     few, many = (
-        np.mean(learnt(layer((0, 1)), noise_of({("cx", (0, 1)): rates}), 1, shots=n).std_errors)
+        np.mean(learnt(layer((0, 1)), noise, 1, shots=n, depths=(0, 8), twirls=8).std_errors)
         for n in (64, 1024)
     )
     assert few / many == pytest.approx(4, rel=0.25)
@@ -115,7 +115,10 @@ def test_errors_shrink_as_the_shots_grow():
 def test_gates_side_by_side_are_learnt_at_once_each_in_its_own_direction():
     rng = np.random.default_rng(3)
     rates = {("cx", (1, 0)): symmetric_rates("cx", rng), ("cx", (3, 4)): symmetric_rates("cx", rng)}
-    found = learnt(layer((1, 0), (3, 4)), noise_of(rates), 3, couplings=[(1, 3), (0, 2), (3, 4)])
+    couplings = [(1, 3), (0, 2), (3, 4)]
+    found = learnt(
+        layer((1, 0), (3, 4)), noise_of(rates), 3, couplings=couplings, depths=(0, 6), twirls=8
+    )
     assert found.qubits == (0, 1, 3, 4)
     by_label = dict(zip(found.paulis, zip(found.rates, found.std_errors, strict=True), strict=True))
     # Qubits 1 and 3 are coupled: nine generators more, whose rates are 0.
@@ -186,7 +189,7 @@ def test_without_noise_every_signal_is_certain(basis_gates):
     rng = np.random.default_rng(5)
     action = LayerAction.of(layer((0, 1)))
     supports = supports_of(action)
-    for repeated in repeated_layers(action)[::3]:
+    for repeated in repeated_layers(action)[::5]:
         run = TwirledLayers.draw(repeated, 2, 2, rng)
         signs = repeated.cycles(supports).signs
         for index, circuit in enumerate(bound_circuits(run, basis_gates)):
@@ -275,9 +278,10 @@ def test_noise_that_changes_while_it_is_learnt_is_reported(caplog):
         )
         for scale in (1, 4)
     )
-    experiments, context = learning_experiments([layer((0, 1))], NoiseLearning(), place=place)
+    settings = NoiseLearning(depths=(0, 12), twirls=8)
+    experiments, context = learning_experiments([layer((0, 1))], settings, place=place)
     steady = calm.run(experiments)
     learn(context, steady)
     assert not caplog.records
-    learn(context, (*steady[:20], *rough.run(experiments[20:])))
+    learn(context, (*steady[:10], *rough.run(experiments[10:])))
     assert "away from what any Pauli noise gives" in caplog.text

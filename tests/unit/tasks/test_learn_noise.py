@@ -69,7 +69,7 @@ def moved(snapshot, quantity, qubits, gate=""):
 
 def test_learnt_noise_of_a_twin_agrees_with_its_calibration(twin):
     """Twice within the error: no depth tells apart what relaxation does to a pair's two strings."""
-    settings = NoiseLearning(depths=(0, 4, 16, 48), twirls=16, shots=512)
+    settings = NoiseLearning(depths=(0, 8, 24), shots=512)
     lone = layer((3, 4))
     (found,) = twin.learn(lone, settings=settings)
     snapshot = twin.device.snapshot()
