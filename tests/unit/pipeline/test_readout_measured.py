@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
 
 from adapters.backend import DeviceBackend
@@ -11,7 +12,7 @@ from adapters.twins import TwinProvider
 from calibration.binding import bind_in_place
 from pipeline.readout import ReadoutMitigation
 from pipeline.readout_measured import MeasuredReadoutContext
-from pipeline.stack import build_stack
+from pipeline.stack import build_stack, combine_together, plan_together
 from qcpaas.execution import Binding, Experiment
 from qcpaas.schemas import OptionSpec
 
@@ -149,3 +150,24 @@ def test_the_diagnostic_shows_what_moved_since_the_calibration(lima, repeat):
     place = figures["qubits"].index(0)
     sigmas = np.subtract(figures["measured"][place], true) / figures["std_errors"][place]
     assert np.all(np.abs(sigmas) < 4)
+
+
+@pytest.mark.parametrize(
+    "option", ["ReadoutMitigation(source=measured)", "TwirledReadout", "DynamicalDecoupling"]
+)
+def test_a_plan_made_at_one_point_serves_others(lima, option):
+    circuit = on_lima(lima).circuit.copy()
+    theta = Parameter("theta")
+    circuit.sx(1)
+    circuit.rz(theta, 1)
+    circuit.sx(1)  # rotates qubit 1 by pi - theta
+    first = replace(on_lima(lima), circuit=circuit, shots=None, parameter_values=np.array([[0.1]]))
+    stack = build_stack([OptionSpec.parse(option)], lima, "expectation")
+    others = replace(first, parameter_values=np.array([[0.4], [1.2], [2.0]]))
+    plan = plan_together([stack], [first]).at([others])
+    (outcome,) = combine_together([stack], plan, lima.execute(plan.experiments))
+    (fresh,) = stack.run([others])
+    assert outcome.values == pytest.approx(fresh.values, abs=1e-9)
+    if option != "DynamicalDecoupling":
+        cosines = -np.cos(others.parameter_values[:, 0])  # of qubit 1
+        assert outcome.values[:, 1] == pytest.approx(cosines, abs=5e-3)
