@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field, JsonValue, model_validator
 
 from pipeline.folding import FoldedGates
-from pipeline.regressors import Model, Regressor, SklearnRegressor
+from pipeline.regressors import Model, Regressor, regressor_for
 from pipeline.training_data import Measured, Trainer, TrainingSettings
 from pipeline.validation import Examples, Learned, learn
 from qcpaas.errors import MitigationError
@@ -147,7 +147,7 @@ class LearnedMitigation(EnrichedExecutionBackend):
 
     def regressor(self, seed: int) -> Regressor:
         """A fresh one, not yet trained."""
-        return SklearnRegressor(self.settings.model, seed)
+        return regressor_for(self.settings.model, seed)
 
     def _per_point(self, experiment: Experiment) -> int:
         training: int = self.settings.training

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.regressors import SklearnRegressor
+from pipeline.regressors import PENALTIES, RidgeRegressor, regressor_for
 from pipeline.validation import Examples, learn
 
 SHOT = 0.01
@@ -20,7 +20,7 @@ def trained(model, seed=0, rows=64, exact=None):
     rng = np.random.default_rng(seed)
     exact = rng.uniform(-1, 1, rows) if exact is None else exact
     examples = measured(exact, rng)
-    return learn(examples, exact[:, None], lambda: SklearnRegressor(model, 1), 8, rng), exact
+    return learn(examples, exact[:, None], lambda: regressor_for(model, 1), 8, rng), exact
 
 
 @pytest.mark.parametrize("model", ["ridge", "mlp", "forest", "gp"])
@@ -41,7 +41,7 @@ def test_what_cannot_be_learnt_is_found_useless():
     noisy = exact[:, None] + rng.normal(0, SHOT, (60, 1))  # nothing but shot noise
     examples = Examples(noisy, np.full_like(noisy, SHOT), noisy, np.full_like(noisy, SHOT**2))
     unrelated = rng.normal(0, 1e-3, (60, 1)) + noisy
-    learned = learn(examples, unrelated, lambda: SklearnRegressor("mlp", 1), 6, rng)
+    learned = learn(examples, unrelated, lambda: regressor_for("mlp", 1), 6, rng)
     assert learned.useless.all()
 
 
@@ -72,6 +72,21 @@ def test_features_that_are_the_same_everywhere_teach_the_mean_shift():
     exact = np.zeros((20, 1))
     noisy = np.full((20, 1), 0.05)
     examples = Examples(noisy, np.zeros_like(noisy), noisy, np.zeros_like(noisy))
-    source = lambda: SklearnRegressor("ridge", 1)  # noqa: E731
+    source = lambda: regressor_for("ridge", 1)  # noqa: E731
     learned = learn(examples, exact, source, 5, np.random.default_rng(1))
     assert learned.predict(examples)[0] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_ridge_regression_is_that_of_scikit_learn():
+    from sklearn.linear_model import RidgeCV
+
+    rng = np.random.default_rng(6)
+    features = rng.normal(size=(40, 7))
+    features -= features.mean(axis=0)
+    targets = features @ rng.normal(size=(7, 3)) + rng.normal(0, 2, (40, 3))
+    targets -= targets.mean(axis=0)
+    own, theirs = RidgeRegressor(), RidgeCV(alphas=PENALTIES)
+    own.fit(features, targets)
+    theirs.fit(features, targets)
+    asked = rng.normal(size=(5, 7))
+    assert own.predict(asked) == pytest.approx(theirs.predict(asked), abs=1e-9)
