@@ -24,6 +24,7 @@ def test_every_example_is_tested_here():
     tested = {
         "h2_vqe.py",
         "own_option.py",
+        "split_work.py",
         "bell.qasm",
         "demo.py",
         "cudaq_workload.py",
@@ -41,6 +42,14 @@ def test_h2_energy_is_nearer_to_the_exact_one_after_mitigation(platform):
     assert mitigated < raw / 2
     assert len(answer["energies"]) == 12
     assert job.manifest().execution_count == 14
+
+
+def test_half_of_a_cut_circuit_runs_on_a_simulator(platform):
+    answer, job = run(platform, "split_work.py", steps=1)
+    # The device's half errs, by more than its shots.
+    assert answer["values"] == pytest.approx(answer["exact"], abs=0.15)
+    assert job.manifest().execution_count == 2  # one submission a device
+    assert 0 < max(answer["std_errors"]) < 0.02
 
 
 def test_own_option_makes_readout_errors_symmetric(platform):
