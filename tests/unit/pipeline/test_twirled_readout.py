@@ -3,7 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
+from qiskit.circuit import Instruction
 from qiskit.quantum_info import SparsePauliOp, Statevector
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, ReadoutError
 
 from adapters.backend import DeviceBackend
 from adapters.registry import open_device
@@ -208,3 +211,38 @@ def test_the_factors_are_plotted_by_weight(device):
     walsh = np.array([[(-1) ** bin(i & j).count("1") for j in range(8)] for i in range(8)])
     diagonal = np.diag(walsh @ device.assignment @ walsh) / 8
     assert sorted(series.y) == pytest.approx(sorted(diagonal[[0b110, 0b011, 0b111, 0b111, 0b001]]))
+
+
+class AerReadingTogether(DeviceBackend):
+    """Aer, whose readout errors of several qubits act on measurements that name them all."""
+
+    noise = NoiseModel()
+
+    def execute(self, experiments):
+        simulator = AerSimulator(noise_model=self.noise, seed_simulator=11)
+        found = []
+        for experiment in experiments:
+            circuit = experiment.circuit.copy_empty_like()
+            for step in experiment.circuit.data:
+                if step.name != "measure":
+                    circuit.append(step)
+            circuit.append(Instruction("measure", 2, 2, []), [0, 1], [0, 1])
+            counts = simulator.run(circuit, shots=experiment.shots).result().get_counts()
+            point = Distribution.from_dict(counts, 2, experiment.shots)
+            found.append(Counts((point,), (("meas", 2),)))
+        return tuple(found)
+
+
+def test_a_correlated_readout_error_of_aer_is_undone():
+    device = AerReadingTogether(open_device("statevector"), lambda: 5)
+    assignment = [[0.9, 0.02, 0.03, 0.05], [0.05, 0.8, 0.05, 0.1], [0.1, 0.05, 0.8, 0.05]]
+    device.noise.add_readout_error(ReadoutError([*assignment, [0.02, 0.03, 0.15, 0.8]]), [0, 1])
+    circuit = QuantumCircuit(2)
+    circuit.ry(0.8, 0)
+    circuit.cx(0, 1)
+    observables = (SparsePauliOp("ZZ"), SparsePauliOp(["ZI", "XX"]))
+    stack = build_stack([TREX], device, "expectation")
+    (outcome,) = stack.run([Experiment(circuit, np.zeros((1, 0)), observables, 40_000)])
+    truth = [Statevector(circuit).expectation_value(o).real for o in observables]
+    assert np.all(np.abs(outcome.values[0] - truth) < 4 * np.sqrt(outcome.variances[0]))
+    assert np.all(np.abs(outcome.raw_values[0] - truth) > 10 * np.sqrt(outcome.variances[0]))
