@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pipeline.stack import build_logical_stack, options_of
 from qcpaas.circuits import circuit_key
 from qcpaas.errors import OptionError
-from qcpaas.execution import Experiment, Outcome
+from qcpaas.execution import ExecutionBackend, Experiment, Level, Outcome
 from tasks.batch import Batch, check_asked
 from tasks.calls import Request, observable_bytes, options_text
 from tasks.division import OWN, Division, divide
@@ -40,6 +40,8 @@ class Divided:
         self._divisions: OrderedDict[str, Division] = OrderedDict()
         self._calls: Counter[str] = Counter()
         self._others: dict[str, Session] = {}
+        self._stacks: dict[str, ExecutionBackend] = {}
+        self._reusable: dict[Level, bool] = {}
 
     def run(self, experiments: Sequence[Experiment]) -> tuple[Outcome, ...]:
         division = self._division(experiments)
@@ -54,18 +56,16 @@ class Divided:
             if OWN in division.shares:
                 found[OWN] = self._session.run_compiled(division.shares[OWN].experiments)
             found |= {name: future.result() for name, future in running.items()}
-        return division.combined(found)
+        outcomes = division.combined(found)
+        self._session.device.journal.diagnosed(outcomes)
+        return outcomes
 
     def _division(self, experiments: Sequence[Experiment]) -> Division:
         """Planned once for circuits, and anew at every call by options that draw."""
         session = self._session
         keys = [circuit_key(experiment.circuit) for experiment in experiments]
         text = options_text(session.options)
-        stacks = [
-            build_logical_stack(session.options, session.device, experiment.level)
-            for experiment in experiments
-        ]
-        if all(option.reusable_plan for stack in stacks for option in options_of(stack)):
+        if all(map(self._is_reusable, {experiment.level for experiment in experiments})):
             structure = repr([text, *map(_structure, keys, experiments)])
             known = self._divisions.get(structure)
             if known is None:
@@ -83,7 +83,14 @@ class Divided:
         checked = tuple(map(check_asked, experiments))
         batch = Batch(checked, (session.options,) * len(checked))
         with session.device.planning(drawn):
-            return divide(batch, session.device)
+            return divide(batch, session.device, self._stacks)
+
+    def _is_reusable(self, level: Level) -> bool:
+        """Whether one plan serves every parameter point."""
+        if level not in self._reusable:
+            stack = build_logical_stack(self._session.options, self._session.device, level)
+            self._reusable[level] = all(option.reusable_plan for option in options_of(stack))
+        return self._reusable[level]
 
     def _run_on(self, name: str, share: Batch) -> tuple[Outcome, ...]:
         if self._elsewhere is None:

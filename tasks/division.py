@@ -80,11 +80,16 @@ def divides(options: Sequence[Sequence[OptionSpec]]) -> bool:
     return any(logical_specs(each) for each in options)
 
 
-def divide(batch: Batch, compiler: ExecutionBackend) -> Division:
+def divide(
+    batch: Batch,
+    compiler: ExecutionBackend,
+    built: dict[str, ExecutionBackend] | None = None,
+) -> Division:
     """Plan the options that see circuits before they are compiled.
 
     Args:
         compiler: What such options stand around: it compiles circuits and runs them.
+        built: Stacks of earlier calls, to be used again; new ones are added.
 
     Raises:
         OptionError: An option cannot be had, or cannot work on what another makes of a circuit.
@@ -92,7 +97,7 @@ def divide(batch: Batch, compiler: ExecutionBackend) -> Division:
     """
     if not divides(batch.options):
         return Division(None, (), {OWN: tuple(range(len(batch.experiments)))}, {OWN: batch})
-    built: dict[str, ExecutionBackend] = {}
+    built = {} if built is None else built
     stacks = []
     for experiment, options in zip(batch.experiments, batch.options, strict=True):
         key = repr((options, experiment.level))
