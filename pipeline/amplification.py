@@ -89,7 +89,7 @@ class ProbabilisticAmplification(EnrichedExecutionBackend):
         scale_factors: tuple[float, ...] = (1.0, 2.0, 3.0)
         fit: Fit = "exponential"
         degree: int = Field(default=2, ge=1)
-        samples: int = Field(default=64, ge=FEWEST_CIRCUITS)
+        samples: int = Field(default=100, ge=FEWEST_CIRCUITS)
         noise: NoiseSource = "auto"
         systematic_error: bool = True
 
