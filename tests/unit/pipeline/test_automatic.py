@@ -151,9 +151,9 @@ def losses(rate, readout=0.1, norm=None):
     return Losses(rate, readout, rate, 0.05, norm)
 
 
-def best(lost, shots, points=1):
+def best(lost, shots, points=1, samples=1900):
     asked = Experiment(bell(), np.zeros((points, 0)), (ZZ,), shots)
-    return candidates(asked, lost, 3.0, 200)[0].name
+    return candidates(asked, lost, 3.0, samples)[0].name
 
 
 def test_the_choice_weighs_bias_against_shots():
@@ -161,6 +161,7 @@ def test_the_choice_weighs_bias_against_shots():
     assert best(losses(0.001), 2000) == "readout"
     assert best(losses(0.1), 10**5) == "cancellation"
     assert best(losses(0.1), 10**5, points=500) == "extrapolation"  # too many random circuits
+    assert best(losses(0.1), 10**5, samples=20) == "extrapolation"  # too few say too little
     assert best(losses(0.3, norm=1e3), 10**5) == "extrapolation"
     assert best(losses(8.0), 4096) in {"readout", "nothing"}  # nothing is left to extrapolate
 
