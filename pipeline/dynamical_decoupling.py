@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -105,7 +105,7 @@ class DynamicalDecoupling(EnrichedExecutionBackend):
         """
 
         sequence: Literal["auto", "XX", "XpXm", "CPMG", "XY4", "XY8"] = "auto"
-        t2_ramsey_ratio: float | Literal["none"] = Field(default=0.5)
+        t2_ramsey_ratio: Annotated[float, Field(gt=0, le=1)] | Literal["none"] = 0.5
         min_idle_s: float = Field(default=0.0, ge=0)
 
         @property
