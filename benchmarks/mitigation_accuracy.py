@@ -27,7 +27,7 @@ FULL = (
     ("tfim", 12, 20),
     ("ghz", 12, 20),
 )
-QUICK = (("tfim", 4, 3), ("ghz", 4, 2))
+QUICK = (("tfim", 4, 2), ("ghz", 4, 2))
 WIDE = 8  # beyond it the few stacks alone
 
 
@@ -171,7 +171,8 @@ def _add_totals(report: Report, collected: dict[str, Collected], seed: int) -> N
 
 def _add_coverage(report: Report, covered: Array, seed: int) -> None:
     share = _share(covered, seed)
-    note = f"{share}; {len(covered)} values of stacks against gate and readout errors; aim 0.60 to 0.76"
+    what = "values of stacks that correct gates and readout"
+    note = f"{share}; {len(covered)} {what}; aim 0.60 to 0.76"
     report.add("coverage_1_sigma", share.value, "share", aim=0.60, better="higher", note=note)
     report.add("coverage_1_sigma_below", share.value, "share", aim=0.76, note="the aim's other end")
 

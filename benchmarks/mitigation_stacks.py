@@ -26,6 +26,7 @@ STACKS: dict[str, tuple[str, ...]] = {
     "pea_readout": ("ProbabilisticAmplification", READOUT),
     "cdr_readout": ("CliffordDataRegression", READOUT),
     "learned_readout": ("LearnedMitigation", READOUT),
+    "torch_readout": ("TorchMitigation", READOUT),
     "symmetry_readout": ("SymmetryVerification", READOUT),
     "shadows": ("ClassicalShadows",),
     "tomography": ("StateTomography",),
@@ -36,6 +37,8 @@ STACKS: dict[str, tuple[str, ...]] = {
     "mitiq_zne_readout": ("MitiqZNE", READOUT),
     "mitiq_lre_readout": ("MitiqLRE(degree=1)", READOUT),
     "mitiq_pec_readout": ("MitiqPEC", READOUT),
+    "mitiq_pea_readout": ("MitiqPEA", READOUT),
+    "mitiq_ddd_readout": ("MitiqDDD", READOUT),
 }
 # They correct errors of gates and of the readout; the others leave one of them in place, which no
 # error bar from shots can know of.
@@ -43,7 +46,10 @@ COMPLETE = frozenset(
     label
     for label, options in STACKS.items()
     if label == "auto"
-    or (len(options) > 1 and not label.startswith(("twirled", "decoupling", "symmetry")))
+    or (
+        len(options) > 1
+        and not label.startswith(("twirled", "decoupling", "symmetry", "mitiq_ddd"))
+    )
 )
 FEW = ("readout", "trex", "zne", "zne_readout", "lre_readout", "pec_readout", "cdr_readout")
 

@@ -130,7 +130,7 @@ class MitiqOption(EnrichedExecutionBackend):
         self, experiment: Experiment, point: int, seed: int
     ) -> tuple[list[Experiment], MitiqPoint]:
         calibration = self.services.calibration(experiment.binding)
-        handed, plain = hand_over(experiment, point, calibration)
+        handed, plain = self._called(lambda: hand_over(experiment, point, calibration))
         built = self._called(lambda: self.construct(handed, seed))
         order, results = _distinct(built.circuits)
         circuits = self._called(lambda: [take_back(handed, circuit) for circuit in order])

@@ -83,7 +83,8 @@ def test_rows_bear_the_fixed_names(monkeypatch):
     assert rows["coverage_1_sigma"].aim == 0.60
     assert rows["coverage_1_sigma_below"].value == rows["coverage_1_sigma"].value
     measure_ideal(report, quick=True, seed=2, cases=[("tfim", 4, 1)])
-    assert rows_of(report)["refused_on_ideal"].value == 2  # no readout calibration
+    assert rows_of(report)["refused_on_ideal"].value == 0
+    assert "ideal_pull_zne_readout" in rows_of(report)
     assert rows_of(report)["harmful_on_ideal"].reached
 
 

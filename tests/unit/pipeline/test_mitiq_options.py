@@ -360,3 +360,12 @@ def test_a_device_without_frame_changes_is_refused_where_errors_would_grow():
     experiment = Experiment(circuit, np.empty((1, 0)), OBSERVABLES, None, binding)
     with pytest.raises(MitigationError, match=r"the sum of its gate errors 0\.002 becomes"):
         hand_over(experiment, 0, Calibrated(places, 1e-3))
+
+
+def test_gates_that_do_not_come_back_as_themselves_are_refused(device):
+    circuit = QuantumCircuit(2)
+    circuit.rx(0.3, 0)
+    circuit.rzz(0.4, 0, 1)
+    free = Experiment(circuit, np.empty((1, 0)), (SparsePauliOp("ZZ"),), None)
+    with pytest.raises(MitigationError, match=r"mitiq\.zne refuses the circuit: 'Unable to trans"):
+        stack_of(device, "MitiqZNE").plan([free])
