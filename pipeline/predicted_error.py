@@ -31,7 +31,7 @@ LEFT_BY_CANCELLATION = 0.1
 LEFT_BY_READOUT = 0.05
 # Of log γ: energies of 4-qubit TFIM circuits on two twins lost 0.1 to 0.2 of it.
 FELT_OF_NORM = 0.17
-# Spread between random circuits with signs, per circuit and in units of γ²: strata leave this much.
+# Spread between random circuits with signs, per circuit and in units of γ² - 1, after strata.
 SPREAD_OF_SAMPLES = 0.06
 MOST_RUNS = 2000  # random circuits times parameter points
 SCALES = 3
@@ -146,7 +146,7 @@ def _cancelled(
     bias = math.hypot(kept, _readout_bias(losses))
     variance = losses.norm**2 * _readout_variance(losses)
     error = _squared(sizes, bias, variance, shots)
-    error += sizes[1] * SPREAD_OF_SAMPLES * losses.norm**2 / samples
+    error += sizes[1] * SPREAD_OF_SAMPLES * (losses.norm**2 - 1) / samples
     pec = OptionSpec(name="ProbabilisticErrorCancellation", settings={"samples": samples})
     return Candidate("cancellation", (pec, *_readout_options(losses)), budget, error)
 
