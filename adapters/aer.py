@@ -38,6 +38,8 @@ MAX_QUBITS: Mapping[Method, int] = {
 }
 MAX_EXACT_BITS = 24
 _MAX_DRAWN_BITS = 16
+# Aer answers a batch of points of these with one result.
+_NUMBERS_ONLY = frozenset({"cp", "crx", "cry", "crz", "cu", "cu1", "cu2", "cu3"})
 _SMALL = 10  # a density matrix of so few qubits is cheaper than some hundred trajectories
 
 Value = TypeVar("Value")
@@ -169,11 +171,13 @@ class AerRunner:
     def _unrolled(self, circuit: QuantumCircuit) -> QuantumCircuit:
         """Composite gates down to what Aer executes; Aer's own gates are left as they are."""
         simulator = self._simulator("automatic")
-        known = simulator.target.operation_names
+        known = set(simulator.target.operation_names)
+        if circuit.num_parameters:
+            known -= _NUMBERS_ONLY
         if all(name in known for name, _ in walk(circuit)):
             return circuit
         defer_vendor_stages()
-        return transpile(circuit, simulator, optimization_level=0)
+        return transpile(circuit, basis_gates=sorted(known), optimization_level=0)
 
     # --- once a batch -----------------------------------------------------------------------
 

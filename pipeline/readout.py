@@ -61,6 +61,7 @@ class ReadoutMitigation(EnrichedExecutionBackend):
     """
 
     rank = 70
+    quasi = True
 
     class Settings(OptionSettings):
         """Where the readout errors are known from.

@@ -15,7 +15,7 @@ from pipeline.stack import (
     build_stack,
     combine_together,
     compiled_specs,
-    find_options,
+    option_named,
     options_of,
     parameter_columns,
     plan_together,
@@ -76,13 +76,14 @@ class Stacks:
     _built: dict[Level, ExecutionBackend] = field(default_factory=dict)
 
     def of(self, level: Level) -> ExecutionBackend:
-        """The options that can give what is asked."""
+        """The options that can give what is asked: counts of single shots, or values."""
         if level not in self._built:
-            known = find_options()
+            known = {option.name: option_named(option.name) for option in self.options}
             fitting = [
                 option
                 for option in self.options
-                if option.name not in known or level in known[option.name].levels
+                if level in known[option.name].levels
+                and not (level == "counts" and known[option.name].quasi)
             ]
             self._built[level] = build_stack(fitting, self.innermost, level)
         return self._built[level]

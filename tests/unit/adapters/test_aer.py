@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
+from qiskit.quantum_info import Statevector
 
 from adapters.aer import AerRunner
+from adapters.backend import DeviceBackend
 from adapters.contract import Submission
 from adapters.fake_backends import read_snapshot
 from adapters.registry import open_device
@@ -290,6 +292,22 @@ def test_composite_gates_are_unrolled_on_simulators():
     for name in ("statevector", "aer"):
         (found,) = exact(open_device(name), circuit, np.zeros((1, circuit.num_parameters)))
         assert found == pytest.approx({"000": 1.0})
+
+
+@pytest.mark.parametrize("gate", ["cp", "crx", "cry", "crz", "rzz"])
+def test_controlled_rotations_take_many_points(gate):
+    circuit = QuantumCircuit(2)
+    circuit.h([0, 1])
+    getattr(circuit, gate)(Parameter("a"), 0, 1)
+    circuit.h([0, 1])
+    points = np.array([[0.3], [1.7]])
+    measured = circuit.measure_all(inplace=False)
+    (counts,) = DeviceBackend(open_device("aer"), lambda: 1).execute(
+        [Experiment(measured, points, shots=None)]
+    )
+    for found, values in zip(counts.points, points, strict=True):
+        exact = Statevector(circuit.assign_parameters(values)).probabilities_dict()
+        assert found.to_dict() == pytest.approx({k: v for k, v in exact.items() if v > 1e-12})
 
 
 def test_qpu_time_is_what_the_real_device_would_take():
