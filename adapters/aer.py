@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 import numpy as np
 from qiskit import QuantumCircuit, transpile
 from qiskit.circuit import Parameter
+from qiskit.circuit.library import get_standard_gate_name_mapping
 
 from adapters import distributions
 from adapters.compiler_stages import defer_vendor_stages
@@ -171,13 +172,16 @@ class AerRunner:
     def _unrolled(self, circuit: QuantumCircuit) -> QuantumCircuit:
         """Composite gates down to what Aer executes; Aer's own gates are left as they are."""
         simulator = self._simulator("automatic")
-        known = set(simulator.target.operation_names)
+        known = simulator.target.operation_names
         if circuit.num_parameters:
-            known -= _NUMBERS_ONLY
+            known = known - _NUMBERS_ONLY
         if all(name in known for name, _ in walk(circuit)):
             return circuit
         defer_vendor_stages()
-        return transpile(circuit, basis_gates=sorted(known), optimization_level=0)
+        if known == simulator.target.operation_names:
+            return transpile(circuit, simulator, optimization_level=0)
+        gates = sorted(known & get_standard_gate_name_mapping().keys())
+        return transpile(circuit, basis_gates=gates, optimization_level=0)
 
     # --- once a batch -----------------------------------------------------------------------
 

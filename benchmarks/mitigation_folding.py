@@ -79,7 +79,7 @@ def fold_natively(circuit: QuantumCircuit) -> list[QuantumCircuit]:
 
 
 def fold_by_mitiq(circuit: QuantumCircuit) -> list[QuantumCircuit]:
-    from mitiq import zne  # type: ignore[import-untyped]
+    from mitiq import zne
 
     folded: list[QuantumCircuit] = zne.construct_circuits(circuit, list(FACTORS))
     return folded

@@ -35,7 +35,7 @@ def measure_readme(
     report: Report, *, quick: bool, seed: int, circuits: int = 0, cliffords: int = 50
 ) -> None:
     """The example's circuit and noise over several random circuits, by both."""
-    from mitiq import benchmarks, zne  # type: ignore[import-untyped]
+    from mitiq import benchmarks, zne
 
     count = circuits or (4 if quick else 20)
     device = DeviceBackend(open_device("aer"), lambda: seed, noise_model())

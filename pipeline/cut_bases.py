@@ -146,7 +146,7 @@ def gate_basis(gate: Instruction, circuit_name: str) -> CutBasis:
     Raises:
         CircuitError: The gate cannot be cut.
     """
-    from qiskit_addon_cutting.qpd import QPDBasis  # type: ignore[import-untyped]
+    from qiskit_addon_cutting.qpd import QPDBasis
 
     symbolic = any(isinstance(p, ParameterExpression) and p.parameters for p in gate.params)
     if symbolic and gate.name != "rzz":

@@ -28,7 +28,7 @@ def search_cuts(
         CircuitError: A gate acts on more than two qubits.
         OptionError: No cuts were found.
     """
-    from qiskit_addon_cutting.automated_cut_finding import (  # type: ignore[import-untyped]
+    from qiskit_addon_cutting.automated_cut_finding import (
         DeviceConstraints,
         OptimizationParameters,
         find_cuts,

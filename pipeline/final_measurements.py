@@ -48,4 +48,4 @@ def _measures(step: CircuitInstruction) -> bool:
     operation = step.operation
     if isinstance(operation, ControlFlowOp):
         return any(map(measures, operation.blocks))
-    return step.name == "measure"
+    return bool(step.name == "measure")

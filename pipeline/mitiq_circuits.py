@@ -62,7 +62,7 @@ def hand_over(
     Raises:
         MitigationError: It holds what Mitiq's conversions do not carry.
     """
-    from mitiq.interface import convert_to_mitiq  # type: ignore[import-untyped]
+    from mitiq.interface import convert_to_mitiq
 
     circuit = experiment.circuit
     if circuit.num_parameters:

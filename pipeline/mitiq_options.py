@@ -49,7 +49,7 @@ class MitiqZNE(MitiqOption):
             return plain_included(factors)
 
     def construct(self, handed: Handed, seed: int) -> Construction:
-        from mitiq import zne  # type: ignore[import-untyped]
+        from mitiq import zne
 
         factors = list(self.settings.scale_factors)
         circuits = zne.construct_circuits(handed.circuit, factors, self._scaling(seed))
@@ -67,7 +67,7 @@ class MitiqZNE(MitiqOption):
         return Cost(scales, scales)
 
     def _scaling(self, seed: int) -> Any:
-        from mitiq.zne import scaling  # type: ignore[import-untyped]
+        from mitiq.zne import scaling
 
         chosen = getattr(scaling, self.settings.scaling)
         return partial(chosen, seed=seed) if chosen is scaling.fold_gates_at_random else chosen
@@ -90,7 +90,7 @@ class MitiqLRE(MitiqOption):
 
     def construct(self, handed: Handed, seed: int) -> Construction:
         from mitiq import lre
-        from mitiq.zne.scaling import fold_gates_at_random  # type: ignore[import-untyped]
+        from mitiq.zne.scaling import fold_gates_at_random
 
         circuit, given = handed.circuit, self.settings.model_dump()
         folding = partial(fold_gates_at_random, seed=seed)

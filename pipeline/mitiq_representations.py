@@ -25,7 +25,7 @@ def representations_of(
         OptionError: The device is ideal.
         MitigationError: The calibration has no error of a gate that the circuit uses.
     """
-    from mitiq.pec import representations  # type: ignore[import-untyped]
+    from mitiq.pec import representations
 
     if calibration is None or handed.binding is None:
         raise OptionError(

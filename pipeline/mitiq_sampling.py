@@ -47,7 +47,7 @@ class MitiqPEC(MitiqOption):
         max_error: float = Field(0.3, gt=0)
 
     def construct(self, handed: Handed, seed: int) -> Construction:
-        from mitiq import pec  # type: ignore[import-untyped]
+        from mitiq import pec
 
         settings = self.settings
         known = representations_of(
@@ -200,5 +200,5 @@ def _experimental() -> Any:
     """``mitiq.experimental.pea``, whose import warns that it may change; our version is pinned."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        from mitiq.experimental import pea  # type: ignore[import-untyped]
+        from mitiq.experimental import pea
     return pea

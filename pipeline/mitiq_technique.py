@@ -187,7 +187,7 @@ class MitiqOption(EnrichedExecutionBackend):
         """Values and variances of each observable, and what went wrong."""
         values = np.concatenate([outcome.values for outcome in outcomes])
         variances = np.concatenate([outcome.variances for outcome in outcomes])
-        from mitiq.zne.inference import ExtrapolationError  # type: ignore[import-untyped]
+        from mitiq.zne.inference import ExtrapolationError
 
         combination = Combination(
             lambda results: self.combined(point.remember, results),
@@ -240,9 +240,9 @@ class MitiqOption(EnrichedExecutionBackend):
 
 def _refusals() -> tuple[type[Exception], ...]:
     """What Mitiq and the translation back raise for circuits that they cannot take."""
-    from mitiq.interface.conversions import CircuitConversionError, UnsupportedCircuitError  # type: ignore[import-untyped]
-    from mitiq.zne.scaling.folding import UnfoldableCircuitError  # type: ignore[import-untyped]
-    from mitiq.zne.scaling.identity_insertion import UnscalableCircuitError  # type: ignore[import-untyped]
+    from mitiq.interface.conversions import CircuitConversionError, UnsupportedCircuitError
+    from mitiq.zne.scaling.folding import UnfoldableCircuitError
+    from mitiq.zne.scaling.identity_insertion import UnscalableCircuitError
     from qiskit.transpiler.exceptions import TranspilerError
 
     return (

@@ -16,7 +16,7 @@ from pipeline.physical_states import PAULIS
 from qcpaas.errors import MitigationError
 
 if TYPE_CHECKING:
-    from quimb.tensor import CircuitMPS  # type: ignore[import-untyped]
+    from quimb.tensor import CircuitMPS
 
 PASSIVE = frozenset({"barrier", "delay", "measure", "id"})
 

@@ -104,7 +104,8 @@ def transfer_matrix(unitary: NDArray[np.complex128]) -> Array:
     if len(unitary) == 4:
         paulis = np.array([np.kron(high, low) for high in PAULIS for low in PAULIS])
     moved = unitary @ paulis @ unitary.conj().T
-    return np.einsum("pij,qji->pq", paulis, moved).real / len(unitary)
+    transfer: Array = np.einsum("pij,qji->pq", paulis, moved).real / len(unitary)
+    return transfer
 
 
 def _undo(chain: OperatorChain, site: NoiseSite) -> None:

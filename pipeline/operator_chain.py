@@ -92,7 +92,7 @@ class OperatorChain:
             pair = np.tensordot(self.tensors[place], self.tensors[place + 1], axes=1)
             ends = pair.shape[0] * 16, 16 * pair.shape[-1]
             pair = pair.transpose(0, 3, 4, 1, 2, 5)
-            self._split(place, pair.reshape(ends))
+            self._split(place, pair.reshape(ends).astype(np.float64, copy=False))
             sites = self.sites
             sites[place], sites[place + 1] = sites[place + 1], sites[place]
 
@@ -164,13 +164,13 @@ def largest_components(
 
 def _orthogonal_to_the_right(tensors: Sequence[Array]) -> list[Array]:
     done: list[Array] = []
-    carried = np.ones((1, 1))
+    carried: Array = np.ones((1, 1))
     for tensor in reversed(tensors):
-        whole = np.tensordot(tensor, carried, axes=1)
+        whole = np.tensordot(tensor, carried, axes=1).astype(np.float64, copy=False)
         q, rest = np.linalg.qr(whole.reshape(whole.shape[0], -1).T)
         done.append(q.T.reshape(-1, *whole.shape[1:]))
         carried = rest.T
-    done[-1] = np.tensordot(carried, done[-1], axes=1)
+    done[-1] = np.tensordot(carried, done[-1], axes=1).astype(np.float64, copy=False)
     return done[::-1]
 
 

@@ -46,7 +46,8 @@ def physical_states(matrices: Matrices, correction: Correction) -> Matrices:
         states: Matrices = dominant[..., :, None] * dominant[..., None, :].conj()
         return states
     weights = nearest_probabilities(eigenvalues)
-    return (vectors * weights[..., None, :]) @ vectors.conj().swapaxes(-1, -2)
+    nearest: Matrices = (vectors * weights[..., None, :]) @ vectors.conj().swapaxes(-1, -2)
+    return nearest
 
 
 def nearest_probabilities(eigenvalues: Vector) -> Vector:
@@ -58,4 +59,5 @@ def nearest_probabilities(eigenvalues: Vector) -> Vector:
     missing = (1 - np.cumsum(falling, axis=-1)) / np.arange(1, falling.shape[-1] + 1)
     kept = (falling + missing > 0).sum(axis=-1, keepdims=True)
     shift = np.take_along_axis(missing, kept - 1, axis=-1)
-    return np.clip(falling + shift, 0, None)[..., ::-1]
+    rising: Vector = np.clip(falling + shift, 0, None)[..., ::-1]
+    return rising

@@ -40,7 +40,8 @@ def calibration_variances(entry: MeasuredExperiment, counts: Sequence[Counts]) -
         for point, distribution in enumerate(outcome.points):
             of_bits = _slopes(basis, distribution, outcome.readout[clbits])
             slopes[point, :, places[calibrated]] += of_bits[calibrated]
-    return np.einsum("poqe,qe->po", slopes**2, variances)
+    doubt: Array = np.einsum("poqe,qe->po", slopes**2, variances)
+    return doubt
 
 
 def doubted(
@@ -90,5 +91,4 @@ def _products_of_others(factors: Array) -> Array:
     ones = np.ones((len(factors), 1))
     before = np.cumprod(np.hstack([ones, factors[:, :-1]]), axis=1)
     after = np.cumprod(np.hstack([ones, factors[:, :0:-1]]), axis=1)[:, ::-1]
-    products: Array = before * after
-    return products
+    return (before * after).astype(np.float64, copy=False)

@@ -123,7 +123,7 @@ def _transitions(bits: NDArray[np.uint8], errors: Array) -> tuple[csc_array, Arr
         ratio = wrong[bit, true[pair, bit]] - kept[bit, true[pair, bit]]
         values[part] += np.bincount(pair, weights=ratio, minlength=len(true))
     values = np.exp(values)
-    sums: Array = np.bincount(columns, weights=values, minlength=len(bits))
+    sums: Array = np.bincount(columns, values, len(bits)).astype(np.float64, copy=False)
     shape = (len(bits), len(bits))
     return csc_array((values / sums[columns], (rows, columns)), shape=shape), sums
 

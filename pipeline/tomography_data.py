@@ -47,7 +47,8 @@ class Subsystem(PlanContext):
         """
         digits = np.array([[1 + "XYZ".index(word[p]) for p in self.places] for word in words])
         subsets = np.arange(2 ** len(self.places))[:, None] >> np.arange(len(self.places)) & 1
-        return (digits * 4 ** np.arange(len(self.places))) @ subsets.T
+        numbers: Indices = (digits * 4 ** np.arange(len(self.places))) @ subsets.T
+        return numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +119,7 @@ class Shots:
         size = 2 ** len(subsystem.places)
         flat = self.basis * size + bits @ (2 ** np.arange(len(subsystem.places)))
         counted = [np.bincount(flat, each, self.bases * size) for each in probabilities]
-        return np.array(counted).reshape(-1, self.bases, size)
+        return np.array(counted, dtype=np.float64).reshape(-1, self.bases, size)
 
     def signs(self, subsystem: Subsystem) -> list[NDArray[np.float64]]:
         """For each qubit what a bit says of the identity and of Z; row is the operator."""
@@ -146,7 +147,7 @@ class Inversion:
     def of(cls, paulis: Indices, shots: Vector | None, num_qubits: int) -> Inversion:
         weight = np.ones(len(paulis)) if shots is None else shots
         repeated = np.broadcast_to(weight[:, None], paulis.shape)
-        told = np.bincount(paulis.ravel(), repeated.ravel(), 4**num_qubits)
+        told = np.bincount(paulis.ravel(), repeated.ravel(), 4**num_qubits).astype(np.float64)
         exact = np.full(len(told), np.inf)
         return cls(paulis, repeated / told[paulis], exact if shots is None else told)
 
@@ -164,7 +165,7 @@ class Inversion:
         size, samples = len(self.told), len(seen)
         places = np.arange(samples)[:, None] * size + self.paulis.ravel()
         summed = np.bincount(places.ravel(), parities.ravel(), samples * size)
-        return summed.reshape(samples, size)
+        return summed.astype(np.float64, copy=False).reshape(samples, size)
 
 
 def _number(string: str) -> int:
