@@ -251,7 +251,7 @@ def _blind(qubits: Sequence[int]) -> str:
 
 def _column(rows: JsonValue, column: int) -> tuple[float, ...]:
     assert isinstance(rows, list)
-    return tuple(float(row[column]) for row in rows)  # type: ignore[index, arg-type, call-overload]
+    return tuple(float(row[column]) for row in rows)  # type: ignore[index, arg-type]
 
 
 def _listed(pair: Errors | None) -> list[JsonValue] | None:
