@@ -1,7 +1,7 @@
 """What else is decided at bind time than the layout, each with what it is worth in simulation.
 
-Echoes and noise scales are decided by `pipeline.decoupling` and `pipeline.strength`; the
-readout model and the schedule are the newest calibration's in every binding. Corrected angles are
+Echoes and noise scales are decided by `pipeline.idle.decoupling` and
+`pipeline.extrapolation.strength`; the readout model and the schedule are the newest calibration's in every binding. Corrected angles are
 left out: their rows say when they would help.
 """
 

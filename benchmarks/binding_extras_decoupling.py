@@ -28,7 +28,7 @@ from benchmarks.binding_extras_circuits import Case, cases
 from benchmarks.binding_extras_figures import mean
 from benchmarks.binding_extras_wander import Wander, state_fidelities
 from benchmarks.report import Report
-from pipeline.decoupling import decouple
+from pipeline.idle.decoupling import decouple
 from qcpaas.calibration import Quantity
 from store.snapshot import Reading, Snapshot
 

@@ -29,8 +29,8 @@ from calibration.factors import Seen
 from calibration.feedback import Evidence, elements_of, kinds_of, marks_of
 from calibration.placement import Placer
 from calibration.portfolio import Portfolio, compile_portfolio
-from pipeline.echo import log_survival
-from pipeline.echo_circuit import Echo, echo_of
+from pipeline.echoes.echo import log_survival
+from pipeline.echoes.echo_circuit import Echo, echo_of
 from qcpaas.calibration import Quantity
 from store.snapshot import Snapshot
 from tasks.feedback import expected_losses

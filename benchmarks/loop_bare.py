@@ -11,8 +11,8 @@ from adapters.aer import AerRunner
 from adapters.contract import Submission
 from adapters.noise import DeviceErrors
 from adapters.twins import REP_DELAY_S
-from pipeline.bases import MeasuredBasis
-from pipeline.measurement import MeasurementContext
+from pipeline.measuring.bases import MeasuredBasis
+from pipeline.measuring.measurement import MeasurementContext
 from pipeline.stack import JointContext
 from qcpaas.execution import Plan
 from store.snapshot import Snapshot

@@ -14,7 +14,7 @@ from adapters.target import topology_target
 from benchmarks.binding_circuits import chain
 from benchmarks.report import Report, ratio_of_sums
 from calibration.portfolio import compile_portfolio
-from pipeline.folding import fold
+from pipeline.extrapolation.folding import fold
 
 PEER = "mitiq 1.1.0, zne.construct_circuits"
 FACTORS = (1.0, 3.0, 5.0)

@@ -9,7 +9,7 @@ from math import prod
 
 from pydantic import Field
 
-from pipeline.error_circuits import FEWEST_CIRCUITS
+from pipeline.cancellation.error_circuits import FEWEST_CIRCUITS
 from pipeline.predicted_error import MOST_RUNS, Candidate, Losses, candidates, losses_of
 from pipeline.stack import JointContext, StackPlan, build_stack, options_of
 from qcpaas.errors import MitigationError, OptionError
@@ -82,6 +82,7 @@ class AutomaticOptions(EnrichedExecutionBackend):
 
     rank = 4
     measures = True
+    alone = True
 
     class Settings(OptionSettings):
         """What a choice may cost.

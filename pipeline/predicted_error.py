@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit.quantum_info import SparsePauliOp
 
-from pipeline.error_circuits import FEWEST_CIRCUITS, ErrorCircuits
-from pipeline.final_measurements import readings_of
-from pipeline.quasi_probability import SMALLEST
-from pipeline.strength import FELT, SPREAD, scales_for
+from pipeline.cancellation.error_circuits import FEWEST_CIRCUITS, ErrorCircuits
+from pipeline.cancellation.quasi_probability import SMALLEST
+from pipeline.extrapolation.strength import FELT, SPREAD, scales_for
+from pipeline.readout.final_measurements import readings_of
 from qcpaas.calibration import Quantity
 from qcpaas.errors import MitigationError
 from qcpaas.execution import Experiment, PlanningServices

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pydantic import SerializeAsAny, ValidationError
 from qiskit import QuantumCircuit
 
-from pipeline.device_estimator import DeviceEstimator
-from pipeline.measurement import MeasurementBasis
+from pipeline.measuring.device_estimator import DeviceEstimator
+from pipeline.measuring.measurement import MeasurementBasis
 from qcpaas.errors import OptionError, nearest
 from qcpaas.execution import (
     EnrichedExecutionBackend,
@@ -328,6 +328,13 @@ def _check_conflicts(options: Sequence[OptionClass]) -> None:
                     f"options {name} and {other} make no sense together: "
                     f"{option.conflicts[other]}. Leave one of them out."
                 )
+    alone = [name for option, name in zip(options, names, strict=True) if option.alone]
+    if alone and len(names) > 1:
+        others = ", ".join(name for name in names if name not in alone)
+        raise OptionError(
+            f"option {alone[0]} chooses the options itself, and {others} is named beside it. Leave "
+            f"{alone[0]} out, or the others."
+        )
     measuring = [name for option, name in zip(options, names, strict=True) if option.measures]
     if len(measuring) > 1:
         raise OptionError(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, JsonValue, field_validator
 from qiskit.quantum_info import SparsePauliOp
 
-from pipeline.final_measurements import readings_of
+from pipeline.readout.final_measurements import readings_of
 from qcpaas.errors import CircuitError, ObservableError, OptionError
 from qcpaas.execution import (
     Binding,

@@ -348,6 +348,7 @@ class EnrichedExecutionBackend(ExecutionBackend):
             rank is below 0, and its experiments may name a device to run on.
         measures: Whether it turns observables into counts itself, in place of the measurement
             basis; a stack has one such option.
+        alone: Whether it chooses the other options itself, and none may be named beside it.
         quasi: Whether counts that it gives may be quasi-probabilities, which no single shots have.
         conflicts: Names of options that it makes no sense with, and why not.
     """
@@ -359,6 +360,7 @@ class EnrichedExecutionBackend(ExecutionBackend):
     reusable_plan: ClassVar[bool] = True
     logical: ClassVar[bool] = False
     measures: ClassVar[bool] = False
+    alone: ClassVar[bool] = False
     quasi: ClassVar[bool] = False
     conflicts: ClassVar[Mapping[str, str]] = {}
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from calibration.binding import Bound, bind_experiment, bind_in_place
 from calibration.portfolio import Portfolio
-from pipeline.decoupling import decouple
+from pipeline.idle.decoupling import decouple
 from qcpaas.binding import BindingPolicy
 from qcpaas.errors import CalibrationError, CircuitError
 from qcpaas.execution import Experiment

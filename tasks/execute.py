@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from adapters.backend import DeviceBackend
 from adapters.batches import join, split
-from pipeline.echo import EchoCheck
+from pipeline.echoes.echo import EchoCheck
 from qcpaas.errors import OptionError, PlatformUnavailable
 from qcpaas.execution import (
     Binding,

@@ -17,7 +17,7 @@ from calibration.feedback import USER, elements_of, marks_of
 from calibration.placement import Placer
 from calibration.portfolio import Portfolio
 from calibration.template import Template
-from pipeline.echo import Elsewhere
+from pipeline.echoes.echo import Elsewhere
 from qcpaas.binding import FeedbackReport, Observation
 from qcpaas.circuit_key import circuit_key
 from qcpaas.circuits import from_payload

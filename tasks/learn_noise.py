@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from pipeline.noise_learning import learn, learning_experiments
+from pipeline.noise.learning import learn, learning_experiments
 from qcpaas.errors import NotReady
 from qcpaas.execution import Binding, Experiment, Outcome
 from qcpaas.noise import GateLayer, LayerNoise, NoiseLearning, NoiseReport

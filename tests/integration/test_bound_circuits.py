@@ -19,8 +19,8 @@ from adapters.target import build_target, topology_target
 from adapters.twins import TwinAdapter
 from calibration.binding import Binder, bind_experiment, readout_errors
 from calibration.portfolio import compile_portfolio
-from pipeline.measurement import MeasurementBasis
-from pipeline.readout import ReadoutMitigation
+from pipeline.measuring.measurement import MeasurementBasis
+from pipeline.readout.mitigation import ReadoutMitigation
 from qcpaas.calibration import Quantity
 from qcpaas.execution import Experiment
 

@@ -6,7 +6,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp, Statevector
 
-from pipeline.amplification import ProbabilisticAmplification
+from pipeline.cancellation.amplification import ProbabilisticAmplification
 from pipeline.stack import build_stack
 from qcpaas.errors import MitigationError, OptionError
 from qcpaas.execution import Binding, Experiment

@@ -10,8 +10,8 @@ from qiskit.quantum_info import PTM, SuperOp
 from adapters.noise import DeviceErrors
 from adapters.target import operation_named
 from adapters.twins import TwinProvider
-from pipeline.calibrated_noise import gate_rates, noise_from_calibration, relaxation_rates
-from pipeline.pauli_algebra import codes_of, pauli_fidelities
+from pipeline.noise.calibrated import gate_rates, noise_from_calibration, relaxation_rates
+from pipeline.pauli.algebra import codes_of, pauli_fidelities
 from qcpaas.errors import MitigationError
 from qcpaas.noise import GateLayer, LayerGate
 from store.snapshot import Snapshot

@@ -10,7 +10,7 @@ from qiskit.quantum_info import SparsePauliOp, Statevector
 from adapters.backend import DeviceBackend
 from adapters.registry import open_device
 from adapters.target import restrict
-from pipeline.cdr import CdrContext, CliffordDataRegression
+from pipeline.regression.cdr import CdrContext, CliffordDataRegression
 from pipeline.stack import build_stack
 from qcpaas.errors import MitigationError, OptionError
 from qcpaas.execution import Binding, ExpectationValues, Experiment

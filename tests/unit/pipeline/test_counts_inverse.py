@@ -8,10 +8,10 @@ from qiskit import QuantumCircuit
 from adapters.backend import DeviceBackend
 from adapters.twins import TwinProvider
 from calibration.binding import bind_in_place
-from pipeline.counts_inverse import correct_counts
-from pipeline.readout_model import Correction
+from pipeline.readout.counts_inverse import correct_counts
+from pipeline.readout.model import Correction
+from pipeline.readout.subspace_inverse import DENSE, solve_subspace
 from pipeline.stack import build_stack
-from pipeline.subspace_inverse import DENSE, solve_subspace
 from qcpaas.errors import MitigationError
 from qcpaas.execution import Counts, Distribution, Experiment
 from qcpaas.primitives import Sampler
@@ -73,7 +73,7 @@ def test_the_iteration_and_the_inverse_agree(monkeypatch):
     read, counted = np.unique(ghz_read(12, 4000, errors, 2), axis=0, return_counts=True)
     assert len(read) < DENSE
     dense = solve_subspace(read, counted / 4000, errors)
-    monkeypatch.setattr("pipeline.subspace_inverse.DENSE", 0)
+    monkeypatch.setattr("pipeline.readout.subspace_inverse.DENSE", 0)
     iterated = solve_subspace(read, counted / 4000, errors)
     assert iterated.quasi == pytest.approx(dense.quasi, abs=1e-7)
     assert 0.3 * dense.overhead < iterated.overhead < 1.0001 * dense.overhead

@@ -10,7 +10,7 @@ from qiskit_addon_cutting.instructions import CutWire
 
 from adapters.backend import DeviceBackend
 from adapters.registry import open_device
-from pipeline.cutting import CircuitCutting, CuttingContext
+from pipeline.cutting.option import CircuitCutting, CuttingContext
 from pipeline.stack import build_stack
 from qcpaas.errors import CircuitError, MitigationError, OptionError
 from qcpaas.execution import Experiment

@@ -11,12 +11,12 @@ from qiskit_aer.noise import NoiseModel, ReadoutError, pauli_error
 from adapters.backend import DeviceBackend
 from adapters.target import operation_named
 from adapters.twins import TwinProvider
-from pipeline.cycle_benchmarking import LayerCycles
-from pipeline.cycle_circuits import TwirledLayers
-from pipeline.cycle_sequences import LayerAction, repeated_layers, supports_of
-from pipeline.local_cliffords import local_cliffords
-from pipeline.noise_learning import learn, learning_experiments
-from pipeline.pauli_transfer import clifford_action
+from pipeline.noise.cycle_benchmarking import LayerCycles
+from pipeline.noise.cycle_circuits import TwirledLayers
+from pipeline.noise.cycle_sequences import LayerAction, repeated_layers, supports_of
+from pipeline.noise.learning import learn, learning_experiments
+from pipeline.pauli.local_cliffords import local_cliffords
+from pipeline.pauli.transfer import clifford_action
 from qcpaas.errors import MitigationError
 from qcpaas.execution import Binding, Counts, Distribution
 from qcpaas.noise import GateLayer, LayerGate, NoiseLearning

@@ -12,7 +12,7 @@ from qiskit.quantum_info import Operator
 from adapters.fake_backends import read_snapshot
 from adapters.schedule import schedule_alap, snapshot_durations
 from adapters.target import build_target, restrict
-from pipeline.decoupling import NOTHING_DONE, decouple
+from pipeline.idle.decoupling import NOTHING_DONE, decouple
 from qcpaas.calibration import Quantity
 from store.snapshot import Reading, Snapshot
 

@@ -11,9 +11,9 @@ from adapters.registry import open_device
 from adapters.schedule import delay_s, schedule_alap, snapshot_durations
 from adapters.twins import TwinProvider
 from calibration.binding import bind_in_place
-from pipeline.decoupling import decouple
-from pipeline.dynamical_decoupling import DecouplingContext, DynamicalDecoupling
-from pipeline.echo_sequences import SEQUENCES, EchoPolicy
+from pipeline.idle.decoupling import decouple
+from pipeline.idle.echo_sequences import SEQUENCES, EchoPolicy
+from pipeline.idle.option import DecouplingContext, DynamicalDecoupling
 from pipeline.stack import build_stack
 from qcpaas.calibration import Quantity
 from qcpaas.errors import MitigationError, OptionError

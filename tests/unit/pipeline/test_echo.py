@@ -13,8 +13,8 @@ from qiskit.quantum_info import SparsePauliOp, Statevector
 
 from adapters.backend import DeviceBackend
 from adapters.simulators import SimulatorAdapter
-from pipeline.echo import MIN_SHOTS, EchoCheck, log_survival
-from pipeline.echo_circuit import echo_of
+from pipeline.echoes.echo import MIN_SHOTS, EchoCheck, log_survival
+from pipeline.echoes.echo_circuit import echo_of
 from pipeline.stack import build_stack
 from qcpaas.errors import MitigationError
 from qcpaas.execution import Binding, Experiment

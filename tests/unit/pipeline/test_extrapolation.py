@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import curve_fit
 
-from pipeline.extrapolation import extrapolate
+from pipeline.extrapolation.fits import extrapolate
 from qcpaas.errors import MitigationError
 
 SCALES = np.array([1.0, 3.0, 5.0])

@@ -6,7 +6,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Gate, Parameter
 from qiskit.quantum_info import Operator
 
-from pipeline.folding import fold
+from pipeline.extrapolation.folding import fold
 from qcpaas.errors import MitigationError
 
 QUBITS = 3

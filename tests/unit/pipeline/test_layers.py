@@ -1,6 +1,6 @@
 from qiskit import QuantumCircuit
 
-from pipeline.layers import layers_of
+from pipeline.pauli.layers import layers_of
 from qcpaas.noise import GateLayer, LayerGate
 
 

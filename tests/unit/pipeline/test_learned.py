@@ -13,9 +13,9 @@ from qiskit.quantum_info import SparsePauliOp, Statevector
 from adapters.backend import DeviceBackend
 from adapters.registry import open_device
 from adapters.target import restrict
-from pipeline.learned import LearnedContext, LearnedMitigation
+from pipeline.regression.learned import LearnedContext, LearnedMitigation
+from pipeline.regression.torch_learned import TorchMitigation, TorchRegressor
 from pipeline.stack import build_stack
-from pipeline.torch_learned import TorchMitigation, TorchRegressor
 from qcpaas.errors import MitigationError, OptionError
 from qcpaas.execution import Binding, ExpectationValues, Experiment
 from qcpaas.schemas import OptionSpec

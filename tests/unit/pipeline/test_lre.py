@@ -6,7 +6,12 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.quantum_info import Operator, SparsePauliOp
 
-from pipeline.lre import LayerwiseRichardson, LreContext, fold_patterns, richardson_weights
+from pipeline.extrapolation.lre import (
+    LayerwiseRichardson,
+    LreContext,
+    fold_patterns,
+    richardson_weights,
+)
 from qcpaas.errors import MitigationError
 from qcpaas.execution import ExecutionBackend, ExpectationValues, Experiment, Plan
 

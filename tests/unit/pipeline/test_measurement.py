@@ -9,8 +9,8 @@ from qiskit.quantum_info import Operator, SparsePauliOp, Statevector, random_pau
 
 from adapters.backend import DeviceBackend
 from adapters.registry import open_device
-from pipeline.bases import choose_bases, measure_in_basis
-from pipeline.measurement import MeasurementBasis
+from pipeline.measuring.bases import choose_bases, measure_in_basis
+from pipeline.measuring.measurement import MeasurementBasis
 from pipeline.stack import build_stack
 from qcpaas.errors import MitigationError, ObservableError
 from qcpaas.execution import Binding, ExpectationValues, Experiment

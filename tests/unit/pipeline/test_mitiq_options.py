@@ -15,10 +15,10 @@ from qiskit.quantum_info import Operator, SparsePauliOp, Statevector
 from adapters.backend import DeviceBackend
 from adapters.registry import open_device
 from calibration.binding import bind_in_place
-from pipeline.mitiq_circuits import hand_over, take_back
-from pipeline.mitiq_options import MitiqZNE
-from pipeline.mitiq_sampling import MitiqPEC
-from pipeline.mitiq_technique import MitiqContext
+from pipeline.mitiq_plugin.circuits import hand_over, take_back
+from pipeline.mitiq_plugin.options import MitiqZNE
+from pipeline.mitiq_plugin.sampling import MitiqPEC
+from pipeline.mitiq_plugin.technique import MitiqContext
 from pipeline.stack import build_stack
 from qcpaas.errors import MitigationError, OptionError
 from qcpaas.execution import Binding, ExpectationValues, Experiment

@@ -4,7 +4,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp, Statevector, random_pauli_list
 
-from pipeline.mps_reference import mps_values
+from pipeline.tensor_networks.mps_reference import mps_values
 from qcpaas.errors import MitigationError
 
 

@@ -3,10 +3,10 @@ import pytest
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import DensityMatrix, Operator, Pauli, SparsePauliOp, Statevector
 
-from pipeline.circuit_noise import NoiseSite
-from pipeline.noise_inverse import noise_inverse, transfer_matrix
-from pipeline.operator_chain import OperatorChain, largest_components
-from pipeline.pauli_algebra import codes_of
+from pipeline.noise.circuit_noise import NoiseSite
+from pipeline.pauli.algebra import codes_of
+from pipeline.tensor_networks.noise_inverse import noise_inverse, transfer_matrix
+from pipeline.tensor_networks.operator_chain import OperatorChain, largest_components
 from qcpaas.errors import MitigationError
 
 STRINGS = ("ZZII", "XYZI", "IIIX")

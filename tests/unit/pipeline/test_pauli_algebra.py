@@ -19,7 +19,7 @@ from qiskit.circuit.library import (
 )
 from qiskit.quantum_info import Operator, Pauli
 
-from pipeline.pauli_algebra import (
+from pipeline.pauli.algebra import (
     all_labels,
     anticommute,
     clifford_table,
@@ -28,7 +28,7 @@ from pipeline.pauli_algebra import (
     label_of,
     pauli_fidelities,
 )
-from pipeline.pauli_gates import pauli_steps
+from pipeline.pauli.gates import pauli_steps
 from qcpaas.errors import MitigationError
 
 BASES = [

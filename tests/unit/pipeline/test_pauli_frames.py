@@ -8,8 +8,8 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.quantum_info import PTM, Operator, Pauli, SuperOp
 
-from pipeline.pauli_algebra import LETTERS
-from pipeline.pauli_frames import PauliFrames
+from pipeline.pauli.algebra import LETTERS
+from pipeline.pauli.frames import PauliFrames
 
 QUBITS = 3
 PAIRS = [(0, 1), (1, 2), (2, 0)]

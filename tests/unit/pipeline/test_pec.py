@@ -11,7 +11,7 @@ from qiskit.quantum_info import SparsePauliOp, Statevector
 from adapters.backend import DeviceBackend
 from adapters.twins import TwinProvider
 from calibration.binding import bind_in_place
-from pipeline.pec import ProbabilisticErrorCancellation
+from pipeline.cancellation.pec import ProbabilisticErrorCancellation
 from pipeline.stack import build_stack
 from qcpaas.errors import MitigationError, OptionError
 from qcpaas.execution import Binding, Experiment

@@ -10,9 +10,9 @@ from qiskit_aer.noise import NoiseModel, ReadoutError, amplitude_damping_error, 
 
 from adapters.backend import DeviceBackend
 from adapters.twins import TwinProvider
-from pipeline.noise_learning import learn, learning_experiments
-from pipeline.pauli_transfer import ideal_transfer, transfer_matrix
-from pipeline.process_tomography import LayerProcesses, nearest_physical
+from pipeline.noise.learning import learn, learning_experiments
+from pipeline.noise.process_tomography import LayerProcesses, nearest_physical
+from pipeline.pauli.transfer import ideal_transfer, transfer_matrix
 from qcpaas.errors import MitigationError
 from qcpaas.execution import Binding
 from qcpaas.noise import GateLayer, LayerGate, NoiseLearning

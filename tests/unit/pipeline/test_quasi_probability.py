@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from pipeline.circuit_noise import NoiseSite
-from pipeline.pauli_algebra import codes_of
-from pipeline.quasi_probability import FEWEST, PauliErrors, stratify
+from pipeline.cancellation.quasi_probability import FEWEST, PauliErrors, stratify
+from pipeline.noise.circuit_noise import NoiseSite
+from pipeline.pauli.algebra import codes_of
 
 SITES = (
     NoiseSite(((3, 0), (5, 1)), codes_of(["XI", "ZY"]), np.array([0.02, 0.3])),

@@ -5,10 +5,10 @@ import pytest
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp, Statevector, random_statevector
 
-from pipeline.bases import choose_bases
-from pipeline.measurement import evaluate
-from pipeline.readout import ReadoutMitigation, readout_errors_by_clbit
-from pipeline.readout_model import inverse_assignment
+from pipeline.measuring.bases import choose_bases
+from pipeline.measuring.measurement import evaluate
+from pipeline.readout.mitigation import ReadoutMitigation, readout_errors_by_clbit
+from pipeline.readout.model import inverse_assignment
 from qcpaas.errors import MitigationError, OptionError
 from qcpaas.execution import Binding, Counts, Distribution, ExecutionBackend, Experiment, Plan
 

@@ -10,8 +10,8 @@ from adapters.backend import DeviceBackend
 from adapters.registry import open_device
 from adapters.twins import TwinProvider
 from calibration.binding import bind_in_place
-from pipeline.readout import ReadoutMitigation
-from pipeline.readout_measured import MeasuredReadoutContext
+from pipeline.readout.measured import MeasuredReadoutContext
+from pipeline.readout.mitigation import ReadoutMitigation
 from pipeline.stack import build_stack, combine_together, plan_together
 from qcpaas.execution import Binding, Experiment
 from qcpaas.schemas import OptionSpec

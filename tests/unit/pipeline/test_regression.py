@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.regression import fit_line, fit_scales, fit_shift
+from pipeline.regression.linear import fit_line, fit_scales, fit_shift
 
 RNG = np.random.default_rng(3)
 

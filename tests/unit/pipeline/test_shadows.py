@@ -8,8 +8,8 @@ from qiskit.quantum_info import SparsePauliOp, random_pauli_list
 
 from adapters.backend import DeviceBackend
 from adapters.registry import open_device
-from pipeline.random_bases import contained, favoured_bases, random_bases, share
-from pipeline.shadows import ClassicalShadows, median_variance
+from pipeline.measuring.random_bases import contained, favoured_bases, random_bases, share
+from pipeline.measuring.shadows import ClassicalShadows, median_variance
 from pipeline.stack import build_stack
 from qcpaas.errors import MitigationError, OptionError
 from qcpaas.execution import Binding, Experiment

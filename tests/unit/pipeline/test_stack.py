@@ -9,8 +9,9 @@ from qiskit.quantum_info import SparsePauliOp, Statevector
 
 from adapters.backend import DeviceBackend
 from adapters.registry import open_device
-from pipeline.measurement import MeasurementContext
-from pipeline.readout import ReadoutContext, ReadoutMitigation
+from pipeline.extrapolation.zne import ZeroNoiseExtrapolation, ZneContext
+from pipeline.measuring.measurement import MeasurementContext
+from pipeline.readout.mitigation import ReadoutContext, ReadoutMitigation
 from pipeline.stack import (
     build_stack,
     combine_together,
@@ -20,7 +21,6 @@ from pipeline.stack import (
     parameter_columns,
     plan_together,
 )
-from pipeline.zne import ZeroNoiseExtrapolation, ZneContext
 from qcpaas.errors import OptionError
 from qcpaas.execution import (
     Binding,
@@ -142,7 +142,7 @@ def test_an_installed_option_is_found_through_its_entry_point(device, tmp_path, 
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: tripling\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text("[qcpaas.options]\nTripled = tripling:Tripled\n")
     source = [
-        "from pipeline.readout import ReadoutMitigation",
+        "from pipeline.readout.mitigation import ReadoutMitigation",
         "class Tripled(ReadoutMitigation):",
         "    rank = 75",
     ]

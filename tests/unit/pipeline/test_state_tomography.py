@@ -9,10 +9,10 @@ from scipy.optimize import minimize
 
 from adapters.backend import DeviceBackend
 from adapters.registry import open_device
-from pipeline.physical_states import matrices_of, nearest_probabilities
+from pipeline.measuring.physical_states import matrices_of, nearest_probabilities
+from pipeline.measuring.state_tomography import StateTomography
+from pipeline.measuring.subsystems import choose_subsystems, entangled_blocks, joint_bases
 from pipeline.stack import build_stack
-from pipeline.state_tomography import StateTomography
-from pipeline.subsystems import choose_subsystems, entangled_blocks, joint_bases
 from qcpaas.errors import MitigationError
 from qcpaas.execution import Binding, Experiment
 from qcpaas.schemas import OptionSpec

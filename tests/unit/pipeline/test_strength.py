@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.extrapolation import extrapolate
-from pipeline.strength import LARGEST, scales_for
+from pipeline.extrapolation.fits import extrapolate
+from pipeline.extrapolation.strength import LARGEST, scales_for
 
 
 @pytest.mark.parametrize("shots", [100, 4096, 10**6])

@@ -9,9 +9,9 @@ from qiskit_aer.noise import NoiseModel, depolarizing_error
 
 from adapters.backend import AdapterServices, DeviceBackend
 from adapters.registry import open_device
-from pipeline.pauli_algebra import all_labels
+from pipeline.pauli.algebra import all_labels
 from pipeline.stack import build_stack
-from pipeline.tensor_network import TensorNetworkMitigation
+from pipeline.tensor_networks.mitigation import TensorNetworkMitigation
 from qcpaas.errors import MitigationError, OptionError
 from qcpaas.execution import Binding, Experiment
 from qcpaas.noise import LayerNoise

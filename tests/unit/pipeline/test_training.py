@@ -8,8 +8,8 @@ from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.quantum_info import Clifford, Operator, SparsePauliOp, Statevector
 
 from adapters.pauli_paths import is_clifford
-from pipeline.training import CLIFFORD_STEPS, TrainingTemplate, near_clifford, spread
-from pipeline.training_data import Trainer, TrainingSettings
+from pipeline.regression.training import CLIFFORD_STEPS, TrainingTemplate, near_clifford, spread
+from pipeline.regression.training_data import Trainer, TrainingSettings
 from qcpaas.errors import MitigationError
 from qcpaas.execution import Experiment
 

@@ -10,10 +10,10 @@ from qiskit_aer.noise import NoiseModel, ReadoutError
 
 from adapters.backend import DeviceBackend
 from adapters.registry import open_device
-from pipeline.bases import MeasuredBasis
-from pipeline.bit_flips import Flips, Untwirled
+from pipeline.measuring.bases import MeasuredBasis
+from pipeline.readout.bit_flips import Flips, Untwirled
+from pipeline.readout.twirled import TwirledContext, TwirledReadout
 from pipeline.stack import build_stack
-from pipeline.twirled_readout import TwirledContext, TwirledReadout
 from qcpaas.errors import OptionError
 from qcpaas.execution import Counts, Distribution, Experiment
 from qcpaas.schemas import OptionSpec

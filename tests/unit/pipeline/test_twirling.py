@@ -10,9 +10,9 @@ from qiskit.quantum_info import SparsePauliOp, Statevector
 
 from adapters.backend import DeviceBackend
 from adapters.registry import open_device
-from pipeline.random_circuits import mean_of_draws, share, summed_counts
+from pipeline.pauli.random_circuits import mean_of_draws, share, summed_counts
+from pipeline.pauli.twirling import PauliTwirling
 from pipeline.stack import build_stack
-from pipeline.twirling import PauliTwirling
 from qcpaas.execution import (
     Binding,
     Counts,

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline.regressors import PENALTIES, RidgeRegressor, regressor_for
-from pipeline.validation import Examples, learn
+from pipeline.regression.regressors import PENALTIES, RidgeRegressor, regressor_for
+from pipeline.regression.validation import Examples, learn
 
 SHOT = 0.01
 

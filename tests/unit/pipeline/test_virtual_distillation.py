@@ -9,8 +9,8 @@ from qiskit_aer.noise import NoiseModel, amplitude_damping_error, depolarizing_e
 
 from adapters.backend import DeviceBackend
 from adapters.registry import open_device
-from pipeline.distilled_circuits import share_circuits
-from pipeline.virtual_distillation import VirtualDistillation
+from pipeline.distillation.circuits import share_circuits
+from pipeline.distillation.option import VirtualDistillation
 from qcpaas.errors import CircuitError, MitigationError
 from qcpaas.execution import Counts, Distribution, Experiment
 

@@ -12,8 +12,8 @@ from adapters.target import build_target, restrict
 from adapters.twins import TwinAdapter
 from calibration.placement import Placer
 from calibration.template import Template
+from pipeline.extrapolation.zne import ZeroNoiseExtrapolation
 from pipeline.stack import build_stack
-from pipeline.zne import ZeroNoiseExtrapolation
 from qcpaas.errors import MitigationError
 from qcpaas.execution import Binding, ExecutionBackend, ExpectationValues, Experiment, Plan
 from qcpaas.schemas import OptionSpec

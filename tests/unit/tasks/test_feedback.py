@@ -14,7 +14,7 @@ from adapters.fake_backends import read_snapshot
 from adapters.twins import TwinAdapter
 from calibration.elements import NO_CORRECTIONS, Element
 from calibration.feedback import elements_of, marks_of
-from pipeline.echo import EchoCheck
+from pipeline.echoes.echo import EchoCheck
 from qcpaas.calibration import Quantity
 from qcpaas.errors import CalibrationError, InputError, NotReady, UnknownDevice, UnknownJob
 from qcpaas.execution import Experiment

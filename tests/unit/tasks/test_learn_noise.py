@@ -9,7 +9,7 @@ import pytest
 from qiskit import QuantumCircuit
 
 from adapters.backend import DeviceBackend
-from pipeline.calibrated_noise import noise_from_calibration
+from pipeline.noise.calibrated import noise_from_calibration
 from qcpaas.calibration import Quantity
 from qcpaas.errors import ExecutionFailed, MitigationError
 from qcpaas.execution import Binding, Experiment

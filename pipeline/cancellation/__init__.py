@@ -1,0 +1,1 @@
+"""Known Pauli noise inserted at random: taken out with signs, or amplified."""

@@ -1,0 +1,1 @@
+"""One circuit as several smaller ones."""

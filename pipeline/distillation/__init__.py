@@ -1,0 +1,1 @@
+"""Values of powers of a noisy state."""

@@ -1,0 +1,1 @@
+"""Echo circuits that observe a call's fidelity."""

@@ -1,0 +1,1 @@
+"""Amplified noise, and its extrapolation to none."""

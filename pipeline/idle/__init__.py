@@ -1,0 +1,1 @@
+"""Echoes in idle windows."""

@@ -1,0 +1,1 @@
+"""Ways to measure observables: grouped bases, shadows, tomography, a device's own."""

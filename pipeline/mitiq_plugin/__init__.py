@@ -1,0 +1,1 @@
+"""Mitiq's techniques as options, where it is installed."""

@@ -1,0 +1,1 @@
+"""What noise a circuit meets: calibrated, learnt, expected."""

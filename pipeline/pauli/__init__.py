@@ -1,0 +1,1 @@
+"""Pauli frames through compiled circuits: algebra, gates, layers, twirling."""

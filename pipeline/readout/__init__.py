@@ -1,0 +1,1 @@
+"""Readout errors: inverted, twirled, measured."""

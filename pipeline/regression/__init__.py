@@ -1,0 +1,1 @@
+"""Corrections learnt from circuits that can be simulated."""

@@ -1,0 +1,1 @@
+"""Noise taken out, and references computed, by tensor networks."""
