@@ -1,8 +1,8 @@
 """What else is decided at bind time than the layout, each with what it is worth in simulation.
 
 Echoes and noise scales are decided by `pipeline.idle.decoupling` and
-`pipeline.extrapolation.strength`; the readout model and the schedule are the newest calibration's in every binding. Corrected angles are
-left out: their rows say when they would help.
+`pipeline.extrapolation.strength`; the readout model and the schedule are the newest calibration's
+in every binding. Corrected angles are left out: their rows say when they would help.
 """
 
 from __future__ import annotations
