@@ -15,6 +15,7 @@ from benchmarks.binding_circuits import chain
 from benchmarks.report import Report, ratio_of_sums
 from calibration.portfolio import compile_portfolio
 from pipeline.extrapolation.folding import fold
+from pipeline.mitiq_plugin.loading import load_mitiq
 
 PEER = "mitiq 1.1.0, zne.construct_circuits"
 FACTORS = (1.0, 3.0, 5.0)
@@ -79,6 +80,7 @@ def fold_natively(circuit: QuantumCircuit) -> list[QuantumCircuit]:
 
 
 def fold_by_mitiq(circuit: QuantumCircuit) -> list[QuantumCircuit]:
+    load_mitiq()
     from mitiq import zne
 
     folded: list[QuantumCircuit] = zne.construct_circuits(circuit, list(FACTORS))

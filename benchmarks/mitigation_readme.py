@@ -18,6 +18,7 @@ from qiskit.synthesis import OneQubitEulerDecomposer
 from adapters.backend import DeviceBackend
 from adapters.registry import open_device
 from benchmarks.report import Report, ratio_of_sums
+from pipeline.mitiq_plugin.loading import load_mitiq
 from pipeline.stack import build_stack
 from qcpaas.execution import ExpectationValues, Experiment
 from qcpaas.schemas import OptionSpec
@@ -35,6 +36,7 @@ def measure_readme(
     report: Report, *, quick: bool, seed: int, circuits: int = 0, cliffords: int = 50
 ) -> None:
     """The example's circuit and noise over several random circuits, by both."""
+    load_mitiq()
     from mitiq import benchmarks, zne
 
     count = circuits or (4 if quick else 20)

@@ -16,12 +16,15 @@ from pydantic import JsonValue
 
 from pipeline.mitiq_plugin.circuits import Handed, hand_over, take_back
 from pipeline.mitiq_plugin.combination import Array, Combination, Samples
+from pipeline.mitiq_plugin.loading import load_mitiq
 from qcpaas.errors import MitigationError
 from qcpaas.execution import (
     EnrichedExecutionBackend,
+    ExecutionBackend,
     ExpectationValues,
     Experiment,
     Level,
+    OptionSettings,
     Outcome,
     PlanContext,
 )
@@ -80,6 +83,10 @@ class MitiqOption(EnrichedExecutionBackend):
     requires = ("mitiq", "ply")
     reusable_plan = False
     technique: ClassVar[str]  # the module of Mitiq's
+
+    def __init__(self, inner: ExecutionBackend, settings: OptionSettings | None = None) -> None:
+        load_mitiq()
+        super().__init__(inner, settings)
 
     @abstractmethod
     def construct(self, handed: Handed, seed: int) -> Construction:

@@ -12,6 +12,7 @@ from pipeline.extrapolation.lre import (
     fold_patterns,
     richardson_weights,
 )
+from pipeline.mitiq_plugin.loading import load_mitiq
 from qcpaas.errors import MitigationError
 from qcpaas.execution import ExecutionBackend, ExpectationValues, Experiment, Plan
 
@@ -48,6 +49,7 @@ def experiment(layers=4):
     ("degree", "fold_multiplier", "chunks"), [(1, 1, 4), (2, 1, 3), (2, 3, 2), (3, 2, 2)]
 )
 def test_weights_and_scales_are_those_of_mitiq(degree, fold_multiplier, chunks):
+    load_mitiq()
     cirq = pytest.importorskip("cirq")
     inference = pytest.importorskip("mitiq.lre.inference")
     folding = pytest.importorskip("mitiq.lre.multivariate_scaling.layerwise_folding")

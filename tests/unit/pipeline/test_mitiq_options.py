@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from adapters.backend import DeviceBackend
 from adapters.registry import open_device
 from calibration.binding import bind_in_place
 from pipeline.mitiq_plugin.circuits import hand_over, take_back
+from pipeline.mitiq_plugin.loading import load_mitiq
 from pipeline.mitiq_plugin.options import MitiqZNE
 from pipeline.mitiq_plugin.sampling import MitiqPEC
 from pipeline.mitiq_plugin.technique import MitiqContext
@@ -27,12 +29,20 @@ from qcpaas.schemas import OptionSpec
 
 @pytest.fixture(scope="module", autouse=True)
 def _mitiq():
-    """Mitiq, without the frameworks that it would load with it: they take 20 s."""
-    with pytest.MonkeyPatch.context() as patch:
-        for framework in ("pennylane", "braket", "pyquil", "qibo"):
-            if framework not in sys.modules:
-                patch.setitem(sys.modules, framework, None)
-        pytest.importorskip("mitiq")
+    load_mitiq()
+
+
+@pytest.mark.slow
+def test_loading_mitiq_loads_no_other_framework_and_hides_none():
+    program = (
+        "import sys; from pipeline.mitiq_plugin.loading import load_mitiq; load_mitiq(); "
+        "print(sorted({'pennylane', 'braket', 'pyquil', 'qibo'} & set(sys.modules))); "
+        "import pyquil"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["[]"]
 
 
 OBSERVABLES = (SparsePauliOp(["XZY", "III"], [1.0, 0.5]), SparsePauliOp("IXX"))
