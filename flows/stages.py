@@ -99,7 +99,8 @@ class Executed:
 def estimate(run: JobRun, batch: Batch) -> Estimate:
     def estimated() -> Estimate:
         portfolios = transpile_experiments(batch.experiments, run.device, run.job.execution)
-        plan = plan_batch(batch, bind_batch(run, batch, portfolios), run.backend)
+        with run.backend.planning(batch.request().key, estimating=True):
+            plan = plan_batch(batch, bind_batch(run, batch, portfolios), run.backend)
         return estimate_plan(plan.experiments, run.device, batch.experiments)
 
     with entered(run, "estimate"):

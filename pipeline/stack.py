@@ -63,6 +63,7 @@ def describe_options() -> tuple[OptionInfo, ...]:
             levels=tuple(sorted(option.levels)),
             requires=option.requires,
             settings=option.Settings.model_json_schema().get("properties", {}),
+            logical=option.logical,
         )
         for name, option in sorted(find_options().items(), key=lambda found: found[1].rank)
     )

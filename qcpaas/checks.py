@@ -70,7 +70,7 @@ def check_job(job: CircuitJob | WorkloadJob, environment: Environment) -> None:
         check_levels(options, environment, "counts" if item.observables is None else "expectation")
         if item.shots is not None:
             check_shots(item.shots)
-    check_circuits(job, device)
+    check_circuits(job, device, environment.options)
 
 
 def check_backend(name: str, environment: Environment) -> DeviceInfo:
@@ -203,10 +203,11 @@ def _check_packages(info: OptionInfo, environment: Environment) -> None:
         )
 
 
-def check_circuits(job: CircuitJob, device: DeviceInfo) -> None:
+def check_circuits(job: CircuitJob, device: DeviceInfo, known: Sequence[OptionInfo] = ()) -> None:
     """Read every circuit and observable of a job, and compare them with the device.
 
-    Circuits of another framework are left to the worker where only the client is installed.
+    A circuit that an option may cut may be wider than the device. Circuits of another framework
+    are left to the worker where only the client is installed.
 
     Raises:
         CircuitError: Broken text, unbound parameters, no measurement where counts are asked,
@@ -219,7 +220,10 @@ def check_circuits(job: CircuitJob, device: DeviceInfo) -> None:
     from qcpaas.circuits import check_runnable, from_payload
     from qcpaas.observables import to_operator
 
+    logical = {option.name for option in known if option.logical}
     for item in readable:
+        options = job.execution.options if item.options is None else item.options
+        cut = any(option.name in logical for option in options)
         circuit = from_payload(item.circuit)
         rows = item.parameter_values
         shape = None if rows is None else (len(rows), len(rows[0]) if rows else 0)
@@ -230,7 +234,7 @@ def check_circuits(job: CircuitJob, device: DeviceInfo) -> None:
         check_runnable(circuit, counts=item.observables is None, parameter_shape=shape)
         for observable in item.observables or ():
             to_operator(observable, circuit.num_qubits, circuit.name)
-        if device.num_qubits and circuit.num_qubits > device.num_qubits:
+        if not cut and device.num_qubits and circuit.num_qubits > device.num_qubits:
             raise CircuitError(
                 f"circuit {circuit.name} needs {circuit.num_qubits} qubits; {device.name} has "
                 f"{device.num_qubits}. Choose a larger device or cut the circuit."

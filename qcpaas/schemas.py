@@ -377,6 +377,7 @@ class OptionInfo(Wire):
     Attributes:
         levels: What it can be asked for, ``counts`` and ``expectation``; empty where unknown.
         settings: JSON schema of each setting, by name.
+        logical: Whether it sees circuits before they are compiled, and may cut them smaller.
     """
 
     name: str
@@ -385,6 +386,7 @@ class OptionInfo(Wire):
     levels: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     settings: dict[str, Any] = Field(default_factory=dict)
+    logical: bool = False
 
 
 class Environment(Wire):

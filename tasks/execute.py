@@ -86,17 +86,24 @@ class JournalledDevice(DeviceBackend):
 
     @property
     def services(self) -> PlanningServices:
-        return DeviceServices(self.device, lambda: getattr(self._planning, "seed", 0))
+        now = self._planning
+        return DeviceServices(
+            self.device, lambda: getattr(now, "seed", 0), getattr(now, "estimating", False)
+        )
 
     @contextmanager
-    def planning(self, what: str) -> Iterator[None]:
-        """Let options draw from a seed that follows from the job's and what is planned."""
+    def planning(self, what: str, *, estimating: bool = False) -> Iterator[None]:
+        """Let options draw from a seed that follows from the job's and what is planned.
+
+        Args:
+            estimating: Nothing of it will be executed.
+        """
         text = f"{self.settings.seed} {what} plan"
-        self._planning.seed = _number(text) >> 1
+        self._planning.seed, self._planning.estimating = _number(text) >> 1, estimating
         try:
             yield
         finally:
-            self._planning.seed = 0
+            self._planning.seed, self._planning.estimating = 0, False
 
     def execute(self, experiments: Sequence[Experiment]) -> tuple[Outcome, ...]:
         """Check everything, run it, wait for it, record it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pipeline.noise.calibrated import noise_from_calibration
 from qcpaas.execution import Binding, CalibrationValues, PlanningServices
 from qcpaas.noise import GateLayer, LayerNoise
 from tasks.device import Device
@@ -17,10 +18,13 @@ class DeviceServices(PlanningServices):
 
     Attributes:
         seeded: Gives the seed of what is planned now.
+        estimating: Whether nothing of it will be executed: noise that is not learnt yet is then
+            what the calibration says.
     """
 
     device: Device
     seeded: Callable[[], int]
+    estimating: bool = False
 
     @property
     def seed(self) -> int:
@@ -37,4 +41,10 @@ class DeviceServices(PlanningServices):
         if binding is None or not binding.snapshot_id:
             return (None,) * len(layers)
         snapshot = self.device.snapshot_named(binding.snapshot_id)
-        return known_noise(layers, snapshot, self.device.store)
+        known = known_noise(layers, snapshot, self.device.store)
+        if not self.estimating:
+            return known
+        return tuple(
+            noise or noise_from_calibration(snapshot, layer)
+            for noise, layer in zip(known, layers, strict=True)
+        )
