@@ -13,6 +13,7 @@ from qcpaas.values import encode
 from tasks.batch import Batch
 from tasks.calls import Call
 from tasks.division import OWN
+from tasks.estimate import compared
 from tasks.mitigate import answers
 
 
@@ -33,9 +34,8 @@ def hybrid_job(job: CircuitJob) -> None:
             name: run.backend.calls.next(share.request(name))
             for name, share in division.shares.items()
         }
-        run.journal.estimate = Estimate.of_all(
-            [stages.estimate(run.on(name), share) for name, share in division.shares.items()]
-        )
+        estimates = [stages.estimate(run.on(name), each) for name, each in division.shares.items()]
+        run.journal.estimate = compared(Estimate.of_all(estimates), batch.experiments)
         elsewhere = {
             name: carry_out_elsewhere.submit(run.on(name), share, calls[name])
             for name, share in division.shares.items()

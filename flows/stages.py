@@ -73,7 +73,8 @@ def read_circuits(run: JobRun) -> tuple[Batch, Division]:
     shares = {}
     for name, share in division.shares.items():
         there = run.on(name)
-        shares[name] = share.checked(there.device)
+        own = share if there is run else share.elsewhere(there.device)
+        shares[name] = own.checked(there.device)
         shares[name].stacks(there.backend)  # a wrong option is refused before anything is compiled
     return batch, replace(division, shares=shares)
 
@@ -101,7 +102,7 @@ def estimate(run: JobRun, batch: Batch) -> Estimate:
         portfolios = transpile_experiments(batch.experiments, run.device, run.job.execution)
         with run.backend.planning(batch.request().key, estimating=True):
             plan = plan_batch(batch, bind_batch(run, batch, portfolios), run.backend)
-        return estimate_plan(plan.experiments, run.device, batch.experiments)
+        return estimate_plan(plan.experiments, run.device)
 
     with entered(run, "estimate"):
         return run.patiently(estimated)

@@ -46,6 +46,12 @@ class Batch:
         experiments = tuple(check_experiment(each, device) for each in self.experiments)
         return replace(self, experiments=experiments)
 
+    def elsewhere(self, device: Device) -> Batch:
+        """The same on another device: an ideal simulator leaves options nothing to correct."""
+        if device.capabilities.compiles:
+            return self
+        return replace(self, options=((),) * len(self.options))
+
     def stacks(self, device: ExecutionBackend) -> list[ExecutionBackend]:
         """The stack of each experiment; experiments with the same options share one."""
         built: dict[str, ExecutionBackend] = {}

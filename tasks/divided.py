@@ -97,7 +97,8 @@ class Divided:
             raise OptionError(f"nothing here can run circuits on {name}. Send it as a job.")
         with self._elsewhere(name) as device:
             if name not in self._others:
-                self._others[name] = self._session.on(device, share.options[0])
+                options = share.elsewhere(device.device).options[0]
+                self._others[name] = self._session.on(device, options)
             return self._others[name].run_compiled(share.experiments)
 
 

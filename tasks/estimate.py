@@ -55,19 +55,18 @@ class PlanCost:
         )
 
 
-def estimate_plan(
-    planned: Sequence[Experiment], device: Device, asked: Sequence[Experiment] = ()
-) -> Estimate:
+def estimate_plan(planned: Sequence[Experiment], device: Device) -> Estimate:
     """Device seconds and success probability of planned experiments.
-
-    Args:
-        asked: What they are planned for; tells what mitigation multiplies.
 
     Device seconds are ``points x shots x (scheduled duration + rep delay)``, the duration by the
     longest path through each circuit, mitigation's own circuits included. The success probability
     is the product over gates, idle time and readout of the worst circuit, as placed.
     """
-    estimate = PlanCost.of(planned, device).at(planned)
+    return PlanCost.of(planned, device).at(planned)
+
+
+def compared(estimate: Estimate, asked: Sequence[Experiment]) -> Estimate:
+    """The estimate with what mitigation multiplies, beside the plain circuits that were asked."""
     circuits = sum(experiment.points for experiment in asked)
     shots = sum(experiment.points * (experiment.shots or 0) for experiment in asked)
     return estimate.model_copy(

@@ -31,7 +31,7 @@ from tasks.bind import Placed, bind_experiments, calibration_uses
 from tasks.calls import Call, Request, observable_bytes, options_text
 from tasks.divided import Divided, Elsewhere
 from tasks.division import divides
-from tasks.estimate import PlanCost
+from tasks.estimate import PlanCost, compared
 from tasks.execute import JournalledDevice
 from tasks.plan import learn_noise
 from tasks.transpile import transpile_experiments
@@ -206,7 +206,7 @@ class Session(ExecutionBackend):
         stacks = self._stacks if plain else Stacks(self.options, innermost)
         prepared = device.patience.through(lambda: self._prepared_for(call, stacks))
         plan = prepared.plan.at(experiments)
-        journal.expect(prepared.cost.at(plan.experiments))
+        journal.expect(compared(prepared.cost.at(plan.experiments), experiments))
         with journal.stage("execute"):
             counts = device.perform(
                 call, prepared.plan, plan.experiments, prepared.keys, prepared.plan_key

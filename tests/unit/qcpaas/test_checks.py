@@ -34,6 +34,7 @@ from qcpaas.schemas import (
     CircuitJob,
     Environment,
     ExecutionSettings,
+    OptionInfo,
     OptionSpec,
     Requirement,
     WorkloadJob,
@@ -193,6 +194,12 @@ def test_too_wide_a_circuit_is_refused_with_both_numbers():
     device = DeviceInfo(name="Tiny", adapter="twins", num_qubits=1)
     with pytest.raises(CircuitError, match="needs 2 qubits; Tiny has 1"):
         check_circuits(job_of(bell(), "ZZ"), device)
+
+
+def test_a_circuit_that_will_be_cut_may_be_wider_than_the_device():
+    device = DeviceInfo(name="Tiny", adapter="twins", num_qubits=1)
+    cutting = OptionInfo(name="Cutting", rank=-20, summary="cuts", logical=True)
+    check_circuits(job_of(bell(), "ZZ", options=(OptionSpec(name="Cutting"),)), device, [cutting])
 
 
 def test_observable_of_the_wrong_size_is_refused(environment):
