@@ -179,6 +179,47 @@ def test_cancelled_job_ends_and_is_recorded(platform, tmp_path):
     assert job.status() is JobState.CANCELLED
 
 
+def test_every_circuit_has_options_of_its_own_and_a_wide_one_is_cut(platform):
+    """One submission to the device, and one to the simulator that runs half of the cut circuit."""
+    wide, small = QuantumCircuit(6, name="wide"), QuantumCircuit(2, name="small")
+    wide.ry(0.6, range(6))
+    small.ry(0.6, range(2))
+    for qubit in range(5):
+        wide.cx(qubit, qubit + 1)
+    small.cx(0, 1)
+    counted = small.measure_all(inplace=False)
+    cut = 'CircuitCutting(partition=AAABBB,devices={"A": "statevector"})'
+    stacks = [[cut, "ReadoutMitigation"], ["auto"], ["ZeroNoiseExtrapolation"], []]
+    job = platform.run_circuits(
+        [wide, small, small, counted],
+        [["IIIIZZ", "ZIIIIZ"], ["ZZ"], ["ZZ"], None],
+        backend="FakeLima",
+        circuit_options=stacks,
+        shots=20_000,
+        seed=4,
+    )
+    answers = job.result(timeout=300)
+    for answer, circuit, observables in zip(
+        answers, (wide, small, small), (["IIIIZZ", "ZIIIIZ"], ["ZZ"], ["ZZ"]), strict=False
+    ):
+        exact = [
+            np.real(Statevector(circuit).expectation_value(SparsePauliOp(observable)))
+            for observable in observables
+        ]
+        # What FakeLima's noise leaves uncorrected, and a few standard errors.
+        assert answer["expectation_values"][0] == pytest.approx(exact, abs=0.12)
+        assert len(answer["raw_values"][0]) == len(observables)
+        assert min(answer["std_errors"][0]) > 0
+    executed = [answer["circuit_executions"] for answer in answers]
+    assert min(executed[0], executed[2]) > 1
+    assert executed[3] == 1
+    manifest = job.manifest()
+    assert manifest.execution_count == 2
+    assert sorted(record.calibration is None for record in manifest.executions) == [False, True]
+    assert {"CircuitCutting", "auto"} <= {note.option for note in manifest.diagnostics}
+    assert manifest.estimate.circuit_factor > 2
+
+
 def test_bad_input_is_refused_before_a_job_exists(platform, data_dir):
     with open_store(Settings(data_dir=data_dir).resolved_store_url) as store:
         before = len(Jobs(store).all(limit=1000))
