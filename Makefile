@@ -6,7 +6,8 @@
 SHELL := /bin/bash
 UV_VERSION := 0.13.9
 PORT ?= 4200
-# Three tests for two cores: those that wait for a server leave a core to others.
+# Three tests for two cores: those that wait for a server leave a core to others. In the order of
+# their names the long ones, of whole platforms, come first.
 TESTERS ?= $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 )))
 
 # The first Python that fits pyproject.toml and can make environments.
@@ -37,7 +38,7 @@ ui: install
 .PHONY: test
 test: lint
 	$(call step,pytest)
-	@$(BIN)/pytest -m 'not slow' -n $(TESTERS) --maxprocesses 6 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/pytest -m 'not slow' -n $(TESTERS) --maxprocesses 6 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: install
