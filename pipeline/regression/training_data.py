@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from qiskit import QuantumCircuit
+from qiskit.quantum_info import SparsePauliOp
 
 from adapters.exact import SMALL_QUBITS, Reference
 from pipeline.extrapolation.folding import FoldedGates, fold
 from pipeline.regression.training import TrainingTemplate, spread
+from pipeline.tensor_networks.mps_reference import MpsReference
 from qcpaas.execution import ExpectationValues, Experiment, OptionSettings, Outcome
 
 Array = NDArray[np.float64]
@@ -28,9 +31,13 @@ class TrainingSettings(OptionSettings):
 
     ``kept`` rotations keep their angle, at most three quarters; unless given, as many as that on
     few qubits, and few on many, where exact values cost more. ``training_shots`` are each training
-    circuit's, as many as the experiment's own unless given.
+    circuit's, as many as the experiment's own unless given. ``reference`` says how values without
+    noise are computed: exactly, or by matrix product states of at most ``max_bond``, which reach
+    wide circuits of little entanglement that are not near Clifford.
     """
 
+    reference: Literal["exact", "mps"] = "exact"
+    max_bond: int = Field(default=64, ge=2, le=1024)
     training: int = Field(default=16, ge=4, le=1000)
     kept: int | None = Field(default=None, ge=0)
     training_shots: int | None = Field(default=None, ge=2)
@@ -131,11 +138,18 @@ class Trainer:
         known = self._known.get(key)
         if known is None:
             template = TrainingTemplate.of(experiment.circuit)
-            reference = Reference(template.circuit, observables)
+            reference = self._reference(template.circuit, observables)
             known = self._known[key] = _Known(experiment, template, reference)
             if len(self._known) > KEPT_TEMPLATES:
                 self._known.popitem(last=False)
         return known
+
+    def _reference(
+        self, circuit: QuantumCircuit, observables: Sequence[SparsePauliOp]
+    ) -> Reference | MpsReference:
+        if self._settings.reference == "mps":
+            return MpsReference(circuit, observables, self._settings.max_bond)
+        return Reference(circuit, observables)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +158,7 @@ class _Known:
 
     experiment: Experiment
     template: TrainingTemplate
-    reference: Reference
+    reference: Reference | MpsReference
     _folded: dict[tuple[int, float, FoldedGates], QuantumCircuit] = field(default_factory=dict)
 
     def folded(self, circuit: QuantumCircuit, factor: float, gates: FoldedGates) -> QuantumCircuit:

@@ -18,7 +18,38 @@ from qcpaas.errors import MitigationError
 if TYPE_CHECKING:
     from quimb.tensor import CircuitMPS
 
+LARGEST_INFIDELITY = 1e-4  # a value is then off by at most 0.02 of its observable's largest one
 PASSIVE = frozenset({"barrier", "delay", "measure", "id"})
+
+
+class MpsReference:
+    """A circuit's values without noise at any points, as `adapters.exact.Reference` gives them."""
+
+    def __init__(
+        self, circuit: QuantumCircuit, observables: Sequence[SparsePauliOp], max_bond: int
+    ) -> None:
+        self._circuit = circuit
+        self._observables = observables
+        self._max_bond = max_bond
+
+    def at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values, shape ``(points, observables)``.
+
+        Raises:
+            MitigationError: The circuit is too entangled for the bond.
+        """
+        rows = []
+        for point in points:
+            bound = self._circuit.assign_parameters(point)
+            values, infidelity = mps_values(bound, self._observables, self._max_bond)
+            if infidelity > LARGEST_INFIDELITY:
+                raise MitigationError(
+                    f"a circuit near {self._circuit.name} loses {infidelity:.2g} of its fidelity "
+                    f"at max_bond {self._max_bond}; {LARGEST_INFIDELITY:g} may be lost. Raise "
+                    "max_bond, or keep fewer rotations."
+                )
+            rows.append(values)
+        return np.array(rows)
 
 
 def mps_values(

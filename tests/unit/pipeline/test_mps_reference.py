@@ -4,8 +4,10 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp, Statevector, random_pauli_list
 
-from pipeline.tensor_networks.mps_reference import mps_values
+from pipeline.regression.training_data import Trainer, TrainingSettings
+from pipeline.tensor_networks.mps_reference import MpsReference, mps_values
 from qcpaas.errors import MitigationError
+from qcpaas.execution import Binding, Experiment
 
 
 def layered(num_qubits, depth, seed):
@@ -63,3 +65,23 @@ def test_what_is_no_gate_and_what_is_not_bound_is_refused():
     circuit.rz(Parameter("a"), 0)
     with pytest.raises(MitigationError, match="1 unbound parameters"):
         mps_values(circuit, [SparsePauliOp("Z")])
+
+
+def test_training_circuits_may_take_their_exact_values_from_matrix_product_states():
+    circuit = layered(4, 2, 7)
+    observables = (SparsePauliOp("IIZZ"), SparsePauliOp("XIIX"))
+    binding = Binding((0, 1, 2, 3), "", None, ())
+    asked = Experiment(circuit, np.empty((1, 0)), observables, 1000, binding)
+    drawn = {
+        reference: Trainer(TrainingSettings(training=4, reference=reference)).draw(
+            asked, 4, np.random.default_rng(3)
+        )
+        for reference in ("exact", "mps")
+    }
+    assert drawn["mps"].exact == pytest.approx(drawn["exact"].exact, abs=1e-6)
+
+
+def test_a_reference_that_lost_too_much_is_refused():
+    circuit = layered(8, 5, 2)
+    with pytest.raises(MitigationError, match="Raise max_bond"):
+        MpsReference(circuit, [SparsePauliOp("IIIZZIII")], 6).at(np.empty((1, 0)))
