@@ -12,7 +12,7 @@ from pydantic import Field
 from pipeline.cancellation.error_circuits import FEWEST_CIRCUITS
 from pipeline.predicted_error import MOST_RUNS, Candidate, Losses, candidates, losses_of
 from pipeline.stack import JointContext, StackPlan, build_stack, options_of
-from qcpaas.errors import MitigationError, OptionError
+from qcpaas.errors import MitigationError
 from qcpaas.execution import (
     Cost,
     EnrichedExecutionBackend,
@@ -104,7 +104,6 @@ class AutomaticOptions(EnrichedExecutionBackend):
         return "auto"
 
     def expand(self, experiments: Sequence[Experiment]) -> tuple[Sequence[Experiment], AutoContext]:
-        self._check_alone()
         planned: list[Experiment] = []
         choices: list[Choice] = []
         shares: list[StackPlan] = []
@@ -218,14 +217,6 @@ class AutomaticOptions(EnrichedExecutionBackend):
         if key not in self._stacks:
             self._stacks[key] = build_stack(options, Underneath(self.inner), level)
         return self._stacks[key]
-
-    def _check_alone(self) -> None:
-        others = [each.option_name() for each in options_of(self.inner) if not each.internal]
-        if others:
-            raise OptionError(
-                f"option auto chooses all options by itself, and {', '.join(others)} is given too. "
-                "Leave one of them out."
-            )
 
 
 def _with_shots(experiment: Experiment, candidate: Candidate) -> Experiment:
