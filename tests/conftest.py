@@ -18,12 +18,14 @@ import pytest
 
 from adapters.compiler_stages import defer_vendor_stages
 
-# A busy machine is no property of the code under test.
-hypothesis.settings.register_profile(
-    "any machine",
-    deadline=None,
-    suppress_health_check=[hypothesis.HealthCheck.too_slow],
-)
+# A busy machine is no property of the code under test. `--hypothesis-profile thorough` looks longer.
+for name, examples in (("any machine", 50), ("thorough", 1000)):
+    hypothesis.settings.register_profile(
+        name,
+        deadline=None,
+        max_examples=examples,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
 hypothesis.settings.load_profile("any machine")
 defer_vendor_stages()  # for circuits that a test compiles by itself
 

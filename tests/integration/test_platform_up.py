@@ -215,6 +215,7 @@ def test_a_workload_travels_with_its_own_modules_and_is_repeated_bit_for_bit(pla
     assert shares["share"] > 0.9
 
 
+@pytest.mark.slow
 def test_every_night_devices_with_a_platform_are_characterised_on_a_worker(platform):
     with RuntimeProvider(platform.api) as provider:
         assert "FakeKolkata" in {info.name for info in provider.devices()}

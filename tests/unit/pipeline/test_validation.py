@@ -23,7 +23,9 @@ def trained(model, seed=0, rows=64, exact=None):
     return learn(examples, exact[:, None], lambda: regressor_for(model, 1), 8, rng), exact
 
 
-@pytest.mark.parametrize("model", ["ridge", "mlp", "forest", "gp"])
+@pytest.mark.parametrize(
+    "model", ["ridge", pytest.param("mlp", marks=pytest.mark.slow), "forest", "gp"]
+)
 def test_each_model_beats_the_noisy_values_and_says_by_how_much(model):
     learned, _ = trained(model)
     rng = np.random.default_rng(99)
