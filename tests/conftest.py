@@ -18,7 +18,7 @@ import pytest
 
 from adapters.compiler_stages import defer_vendor_stages
 
-# A busy machine is no property of the code under test. `--hypothesis-profile thorough` looks longer.
+# A busy machine is no property of the code under test. Longer: `--hypothesis-profile thorough`.
 for name, examples in (("any machine", 50), ("thorough", 1000)):
     hypothesis.settings.register_profile(
         name,
