@@ -6,6 +6,7 @@ import argparse
 from importlib import import_module
 
 from benchmarks.report import Options, Report, run_benchmark
+from benchmarks.side_by_side import workers_here
 
 # Imported only when it is measured: after the threads are pinned, and not where left out.
 PARTS = {
@@ -16,20 +17,30 @@ PARTS = {
     "wide": "mitigation_wide:measure_wide",
     "platform": "mitigation_platform:measure_platform",
 }
+PARALLEL = ("accuracy", "ideal")
 
 
 def measure(options: Options, report: Report) -> None:
     """Error mitigation: accuracy, coverage, harm, budgets, folding, loops, width."""
+
+    def save() -> None:
+        if options.json_file is not None:
+            report.write(options.json_file)
+
+    side_by_side = {"workers": options.own.workers or workers_here(), "save": save}
     for part in options.own.part or PARTS:
         module, _, function = PARTS[part].partition(":")
         add_rows = getattr(import_module(f"benchmarks.{module}"), function)
-        add_rows(report, quick=options.quick, seed=options.seed)
+        more = side_by_side if part in PARALLEL else {}
+        add_rows(report, quick=options.quick, seed=options.seed, **more)
+        save()
 
 
 def _own_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--part", action="append", choices=PARTS, help="only this; may be given several times"
     )
+    parser.add_argument("--workers", type=int, default=0, help="processes; one for each core")
 
 
 def main() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 
 from benchmarks.mitigation_circuits import Problem, problems_of
 from benchmarks.mitigation_scene import Answer, Scene
-from benchmarks.mitigation_stacks import COMPLETE, FEW, installed
+from benchmarks.mitigation_stacks import COMPLETE, EIGHT, FEW, RULE, installed, on_family, sensible
 from benchmarks.report import Interval, Report, ratio_of_sums
+from benchmarks.side_by_side import side_by_side
 from qcpaas.errors import QCPaaSError
 
 Array = NDArray[np.float64]
@@ -24,11 +26,39 @@ MAX_BUDGET = 1_000_000
 FULL = (
     *((family, 4, 20) for family in ("tfim", "ghz", "qaoa", "mirror", "rb")),
     *((family, 8, 20) for family in ("tfim", "ghz", "qaoa", "mirror", "rb")),
-    ("tfim", 12, 20),
+    # A density matrix of 12 qubits takes seconds a circuit even where the circuit is shallow.
     ("ghz", 12, 20),
+    ("qaoa", 12, 20),
 )
 QUICK = (("tfim", 4, 2), ("ghz", 4, 2))
-WIDE = 8  # beyond it the few stacks alone
+Case = tuple[str, int, int]  # family, qubits, instances
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One problem of one family, under all the stacks that are compared on it."""
+
+    family: str
+    qubits: int
+    number: int
+    stacks: tuple[tuple[str, tuple[str, ...]], ...]
+    seed: int
+
+    @property
+    def problem(self) -> Problem:
+        return problems_of(self.family, self.qubits, self.number + 1, self.seed)[-1]
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """What came of an instance: the plain circuit, and of each stack its own and its budget's.
+
+    Attributes:
+        stacks: The stack's answer and the plain circuit's with as many shots, or a refusal.
+    """
+
+    plain: Answer
+    stacks: dict[str, tuple[Answer, Answer] | str]
 
 
 @dataclass(eq=False)
@@ -41,6 +71,7 @@ class Record:
     budget: Array
     shots: float
     warned: int
+    seconds: float
 
     @classmethod
     def of(
@@ -58,6 +89,7 @@ class Record:
             budget=np.array([one.values for one in budget]) - exact,
             shots=sum(one.shots for one in answers) / sum(one.shots for one in raw),
             warned=sum(bool(one.warnings) for one in answers),
+            seconds=sum(one.seconds for one in answers) / len(answers),
         )
 
     @property
@@ -77,43 +109,80 @@ class Collected:
 
 
 def measure_accuracy(
-    report: Report, *, quick: bool, seed: int, cases: Sequence[tuple[str, int, int]] | None = None
+    report: Report,
+    *,
+    quick: bool,
+    seed: int,
+    cases: Sequence[Case] | None = None,
+    workers: int = 1,
+    save: Callable[[], None] = lambda: None,
 ) -> None:
-    """Every installed stack on twins, instance by instance beside the plain circuit."""
-    scene = Scene.open(TWIN)
+    """Every installed stack on twins, instance by instance beside the plain circuit.
+
+    Args:
+        save: Called when the rows of a family are there.
+    """
     collected: dict[str, Collected] = defaultdict(Collected)
-    for number, (family, qubits, instances) in enumerate(cases or (QUICK if quick else FULL)):
-        problems = problems_of(family, qubits, instances, seed)
-        raw = [scene.answer((), one, SHOTS, seed + n) for n, one in enumerate(problems)]
-        few = qubits > WIDE or (quick and number > 0)
-        for label, options in installed(FEW if few else None).items():
-            try:
-                record = recorded(scene, options, problems, raw, seed)
-            except QCPaaSError as refusal:
-                collected[label].refusals.append(f"{family}{qubits}: {refusal}")
-                continue
-            _add_reduction(report, label, f"{family}{qubits}", record, seed)
-            collected[label].covered.append(record.covered.ravel())
-            collected[label].mitigated.append((record.mitigated**2).mean(axis=1))
-            collected[label].budget.append((record.budget**2).mean(axis=1))
+    chosen = cases or (QUICK if quick else FULL)
+    tasks = [
+        instance
+        for place, case in enumerate(chosen)
+        for instance in instances_of(case, seed, few=quick and place > 0)
+    ]
+    answers = side_by_side(answer_all, tasks, workers)
+    for case in chosen:
+        _collect(report, collected, case, list(itertools.islice(answers, case[2])), seed)
+        save()
     _add_totals(report, collected, seed)
 
 
-def recorded(
-    scene: Scene,
-    options: Sequence[str],
-    problems: Sequence[Problem],
-    raw: Sequence[Answer],
-    seed: int,
-) -> Record:
-    """Each problem under the stack, and plain with as many shots as the stack took in all."""
-    answers, budget = [], []
-    for number, (problem, plain) in enumerate(zip(problems, raw, strict=True)):
-        answer = scene.answer(options, problem, SHOTS, seed + number)
+def instances_of(case: Case, seed: int, *, few: bool) -> list[Instance]:
+    family, qubits, count = case
+    known = installed(FEW if few else sensible(qubits))
+    stacks = tuple(on_family(known, family, qubits).items())
+    return [Instance(family, qubits, number, stacks, seed) for number in range(count)]
+
+
+def answer_all(instance: Instance) -> Answered:
+    """One problem plain, under each stack, and plain with as many shots as that stack took."""
+    scene, problem = Scene.open(TWIN), instance.problem
+    seed = instance.seed + instance.number
+    plain = scene.answer((), problem, SHOTS, seed)
+    found: dict[str, tuple[Answer, Answer] | str] = {}
+    for label, options in instance.stacks:
+        try:
+            answer = scene.answer(options, problem, SHOTS, seed)
+        except QCPaaSError as refusal:
+            found[label] = str(refusal)
+            continue
         shots = min(MAX_BUDGET, round(SHOTS * answer.shots / plain.shots))
-        answers.append(answer)
-        budget.append(scene.answer((), problem, max(1, shots), seed + 1000 + number))
-    return Record.of(problems, answers, raw, budget)
+        found[label] = answer, scene.answer((), problem, max(1, shots), seed + 1000)
+    return Answered(plain, found)
+
+
+def _collect(
+    report: Report,
+    collected: dict[str, Collected],
+    case: Case,
+    answered: Sequence[Answered],
+    seed: int,
+) -> None:
+    """Rows of one family; a stack that refuses one of its instances has none there."""
+    problems, name = problems_of(*case, seed), f"{case[0]}{case[1]}"
+    raw = [one.plain for one in answered]
+    for label in answered[0].stacks:
+        each = [one.stacks[label] for one in answered]
+        pairs = [one for one in each if not isinstance(one, str)]
+        refusals = [one for one in each if isinstance(one, str)]
+        if refusals:
+            count = f"{len(refusals)} of {len(each)} instances"
+            collected[label].refusals.append(f"{name}, {count}: {refusals[0]}")
+            continue
+        record = Record.of(problems, [one for one, _ in pairs], raw, [one for _, one in pairs])
+        _add_reduction(report, label, name, record, seed)
+        collected[label].covered.append(record.covered.ravel())
+        collected[label].mitigated.append((record.mitigated**2).mean(axis=1))
+        collected[label].budget.append((record.budget**2).mean(axis=1))
 
 
 def rms_ratio(numerators: Array, denominators: Array, seed: int) -> Interval:
@@ -141,7 +210,8 @@ def _add_reduction(report: Report, label: str, case: str, record: Record, seed: 
         better="higher",
         peer="no mitigation",
         note=f"{reduction}; {fair.value:.2f} at equal budget ({record.shots:.1f} times the shots); "
-        f"coverage {record.covered.mean():.2f}; {len(mitigated)} instances, {TWIN}{warned}",
+        f"coverage {record.covered.mean():.2f}; {len(mitigated)} instances, {TWIN}"
+        f"{warned}; {record.seconds:.2f} s each",
     )
 
 
@@ -149,6 +219,7 @@ def _add_totals(report: Report, collected: dict[str, Collected], seed: int) -> N
     complete = [
         covered for label, one in collected.items() if label in COMPLETE for covered in one.covered
     ]
+    report.add("accuracy_wide_stacks", len(EIGHT), "stacks", note=RULE)
     if complete:
         _add_coverage(report, np.concatenate(complete), seed)
     for label, one in collected.items():

@@ -350,7 +350,9 @@ class EnrichedExecutionBackend(ExecutionBackend):
             basis; a stack has one such option.
         alone: Whether it chooses the other options itself, and none may be named beside it.
         quasi: Whether counts that it gives may be quasi-probabilities, which no single shots have.
-        conflicts: Names of options that it makes no sense with, and why not.
+        purpose: What only one option of a stack may do, in words that follow "both"; options with
+            the same one cannot be combined.
+        conflicts: Names of other options that it makes no sense with, and why not.
     """
 
     rank: ClassVar[int] = 50
@@ -362,6 +364,7 @@ class EnrichedExecutionBackend(ExecutionBackend):
     measures: ClassVar[bool] = False
     alone: ClassVar[bool] = False
     quasi: ClassVar[bool] = False
+    purpose: ClassVar[str | None] = None
     conflicts: ClassVar[Mapping[str, str]] = {}
 
     class Settings(OptionSettings):

@@ -72,9 +72,9 @@ class ProbabilisticAmplification(EnrichedExecutionBackend):
 
     rank = 10
     levels = frozenset[Level]({"expectation"})
+    purpose = "remove the noise of gates"
     conflicts: ClassVar[Mapping[str, str]] = {
-        "LayerwiseRichardson": "both amplify noise and extrapolate to none",
-        "PauliTwirling": "probabilistic amplification twirls its circuits by itself",
+        "PauliTwirling": "probabilistic amplification twirls its circuits by itself"
     }
 
     class Settings(OptionSettings):

@@ -71,11 +71,9 @@ class ProbabilisticErrorCancellation(EnrichedExecutionBackend):
 
     rank = 10
     levels = frozenset[Level]({"expectation"})
+    purpose = "remove the noise of gates"
     conflicts: ClassVar[Mapping[str, str]] = {
-        "ZeroNoiseExtrapolation": "both remove the same noise",
-        "LayerwiseRichardson": "both remove the same noise",
-        "ProbabilisticAmplification": "both remove the same noise",
-        "PauliTwirling": "error cancellation twirls its circuits by itself",
+        "PauliTwirling": "error cancellation twirls its circuits by itself"
     }
 
     class Settings(OptionSettings):

@@ -79,12 +79,15 @@ def extrapolate(
     bound: ArrayLike = np.inf,
     degree: int = 2,
     unsupported: Unsupported = "fallback",
+    unamplified: float = 0.0,
 ) -> Extrapolation:
     """Extrapolate expectation values to noise scale 0.
 
     The systematic error of an exponential is what a spread of decay rates, `SPREAD` of their
     mean, makes of its value at 0; that of any other fit is its distance from the exponential, as
-    far as shot noise does not explain it.
+    far as shot noise does not explain it. Beside it stands, for every fit alike, the noise that
+    the scales do not amplify: all fits miss it by the same share of their correction, so that no
+    comparison among them shows it.
 
     Args:
         scales: Noise scales, shape ``(n,)``, each at least 1.
@@ -101,6 +104,7 @@ def extrapolate(
         unsupported: What to do with a curve that does not support an exponential. ``fallback``: a
             line; a decay to the given asymptote where only the free one is not supported. ``raw``:
             the value at the smallest scale. ``fail``: raise.
+        unamplified: Standard error of the correction by what is not amplified, a share of it.
 
     Raises:
         MitigationError: Fewer distinct scales than the fit has parameters, or ``fail`` and an
@@ -132,7 +136,10 @@ def extrapolate(
     else:
         degrees = {"linear": 1, "quadratic": 2, "polynomial": degree, "richardson": distinct - 1}
         found = _polynomial(curves, degrees[fit])
-    return _shaped(found, curves, places)
+    missed = unamplified * _correction(found.values, curves)
+    # A line stays behind a decay as it does behind noise that is not amplified: both add up.
+    together = np.add if fit == "linear" else np.hypot
+    return _shaped(replace(found, systematics=together(found.systematics, missed)), curves, places)
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,6 +311,13 @@ def _beyond_noise(difference: Array, weights: Array, curves: _Curves) -> Array:
     noise = (weights**2 * curves.variances).sum(axis=0)
     beyond: Array = np.sqrt(np.maximum(difference**2 - noise, 0.0))
     return beyond
+
+
+def _correction(values: Array, curves: _Curves) -> Array:
+    """How far values lie from those measured at the smallest scale, less what shot noise makes."""
+    apart = values - (_raw_weights(curves) * curves.values).sum(axis=0)
+    line = _polynomial_weights(curves, 1)[0] if len(np.unique(curves.scales)) > 1 else 0.0
+    return _beyond_noise(apart, line - _raw_weights(curves), curves)
 
 
 def _raw_weights(curves: _Curves) -> Array:

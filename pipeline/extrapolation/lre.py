@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations_with_replacement, pairwise
 from math import comb
-from typing import ClassVar, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, JsonValue
 
 from pipeline.extrapolation.folding import FoldedGates, Group, fold_at, foldable_groups
+from pipeline.extrapolation.strength import UNAMPLIFIED
 from pipeline.noise.expected import mixed_value
 from qcpaas.errors import MitigationError
 from qcpaas.execution import (
@@ -63,11 +64,7 @@ class LayerwiseRichardson(EnrichedExecutionBackend):
 
     rank = 10
     levels = frozenset[Level]({"expectation"})
-    conflicts: ClassVar[Mapping[str, str]] = {
-        "ZeroNoiseExtrapolation": "both amplify noise and extrapolate to none",
-        "ProbabilisticAmplification": "both amplify noise and extrapolate to none",
-        "ProbabilisticErrorCancellation": "it leaves no noise to extrapolate",
-    }
+    purpose = "remove the noise of gates"
 
     class Settings(OptionSettings):
         """How layers are amplified.
@@ -78,7 +75,8 @@ class LayerwiseRichardson(EnrichedExecutionBackend):
             num_chunks: Groups of consecutive layers that are folded together, as many as there
                 are layers at most; every layer by itself where it is ``None``.
             gates: Those that are folded.
-            systematic_error: Whether standard errors hold what the degree may be wrong by.
+            systematic_error: Whether standard errors hold what the degree, and noise that is not
+                amplified, may be wrong by.
         """
 
         degree: int = Field(default=2, ge=1)
@@ -217,20 +215,23 @@ class LayerwiseRichardson(EnrichedExecutionBackend):
     def _systematic(
         self, context: LreContext, index: int, values: Array, variances: Array
     ) -> Array:
-        """What the polynomial leaves out: about its last term, less what shot noise makes of it.
+        """What the polynomial leaves out, and what no fit sees, since folding does not amplify it.
+
+        The first is about its last term, less what shot noise makes of it.
 
         Beyond a line that is the step from the degree before. A line's own correction is a share
         of the signal, and what it leaves out is that share of the correction again.
         """
         weights, lower = np.array(context.weights[index]), np.array(context.lower_weights[index])
-        step = np.tensordot(weights - lower, values, 1)
-        noise = np.tensordot((weights - lower) ** 2, variances, 1)
-        beyond: Array = np.sqrt(np.maximum(step**2 - noise, 0.0))
+        beyond = _beyond_noise(weights - lower, values, variances)
+        plain = np.eye(len(weights))[0]
+        missed = UNAMPLIFIED * _beyond_noise(weights - plain, values, variances)
         if self.settings.degree > 1:
-            return beyond
+            return np.hypot(beyond, missed)
         signal = np.abs(np.tensordot(weights, values, 1) - np.array(context.mixed_values[index]))
-        share: Array = beyond * np.minimum(beyond / np.maximum(signal, 1e-12), 1.0)
-        return share
+        # A line stays behind a decay as it does behind noise that is not amplified.
+        short: Array = missed + beyond * np.minimum(beyond / np.maximum(signal, 1e-12), 1.0)
+        return short
 
     def _diagnose(
         self,
@@ -294,6 +295,14 @@ def richardson_weights(scales: NDArray[np.int64], degree: int) -> Array:
     constant[0] = 1.0
     weights: Array = np.linalg.solve(sample.T, constant)
     return weights
+
+
+def _beyond_noise(weights: Array, values: Array, variances: Array) -> Array:
+    """A difference of two weighted sums, less what shot noise makes of it."""
+    difference = np.tensordot(weights, values, 1)
+    noise = np.tensordot(weights**2, variances, 1)
+    beyond: Array = np.sqrt(np.maximum(difference**2 - noise, 0.0))
+    return beyond
 
 
 def _numbers(figures: Mapping[str, JsonValue], name: str) -> tuple[float, ...]:

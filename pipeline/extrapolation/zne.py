@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from qiskit import QuantumCircuit
 from pipeline.extrapolation.fits import Extrapolation, Fit, Unsupported, extrapolate, points_needed
 from pipeline.extrapolation.folding import FoldedGates, Folding, fold
 from pipeline.extrapolation.report import extrapolation_figures, extrapolation_plots, verdict
-from pipeline.extrapolation.strength import LARGEST, scales_for
+from pipeline.extrapolation.strength import LARGEST, UNAMPLIFIED, scales_for
 from pipeline.noise.expected import ExpectedNoise, expected_noise
 from qcpaas.errors import MitigationError
 from qcpaas.execution import (
@@ -45,27 +45,24 @@ class ZeroNoiseExtrapolation(EnrichedExecutionBackend):
     Every scale factor is measured with the experiment's full number of shots, so the cost is
     ``len(scale_factors)`` times that of the plain circuit; three times with ``auto``. The
     standard error holds shot noise and, unless it is turned off, what the form of the fit may be
-    wrong by.
+    wrong by and the share of the correction that noise which folding does not amplify takes.
 
     Source: Temme et al., PRL 119, 180509 (2017); Giurgica-Tiron et al., QCE 2020 (folding).
     """
 
     rank = 10
     levels = frozenset[Level]({"expectation"})
-    conflicts: ClassVar[Mapping[str, str]] = {
-        "LayerwiseRichardson": "both amplify noise and extrapolate to none",
-        "ProbabilisticAmplification": "both amplify noise and extrapolate to none",
-        "ProbabilisticErrorCancellation": "it leaves no noise to extrapolate",
-    }
+    purpose = "remove the noise of gates"
 
     class Settings(OptionSettings):
         """How noise is amplified, and how the measured curve is extrapolated.
 
         Attributes:
-            scale_factors: Wanted noise scales. With ``auto`` they follow from the fidelity that
-                the calibration promises each circuit where it was placed, and from the shots: the
-                plain circuit twice, and one largest scale, small for circuits that noise erases
-                soon.
+            scale_factors: Wanted noise scales. With ``auto`` those of an ``exponential`` fit
+                follow from the fidelity that the calibration promises each circuit where it was
+                placed, and from the shots: the plain circuit twice, and one largest scale, small
+                for circuits that noise erases soon. Any other fit takes 1, 3 and 5, and so does
+                a circuit that was not placed.
             fit: ``exponential`` decays to the asymptote, ``free_exponential`` to one of its own.
             degree: Of a ``polynomial``.
             asymptote: Where noise leads: a value, the fully ``mixed`` state's, or as the
@@ -73,12 +70,13 @@ class ZeroNoiseExtrapolation(EnrichedExecutionBackend):
                 approached at a rate that the expected fidelity limits.
             unsupported: What becomes of an exponential that the data do not support: a line
                 (``fallback``), the measured value (``raw``), or an error (``fail``).
-            systematic_error: Whether standard errors hold what the fit's form may be wrong by.
+            systematic_error: Whether standard errors hold what the fit's form, and noise that is
+                not amplified, may be wrong by.
             gates: Those that are folded.
             folding: ``gates`` by themselves, or whole ``layers`` of gates that run at once.
         """
 
-        scale_factors: tuple[float, ...] | Literal["auto"] = FIXED
+        scale_factors: tuple[float, ...] | Literal["auto"] = "auto"
         fit: Fit = "exponential"
         degree: int = Field(default=2, ge=1)
         asymptote: float | Literal["expected", "mixed"] = "expected"
@@ -89,14 +87,8 @@ class ZeroNoiseExtrapolation(EnrichedExecutionBackend):
 
         @model_validator(mode="after")
         def _enough_points(self) -> ZeroNoiseExtrapolation.Settings:
-            if self.scale_factors == "auto":
-                if self.fit != "exponential":
-                    raise ValueError(
-                        f"scale_factors 'auto' are chosen for an exponential fit; a {self.fit} fit "
-                        f"needs them given"
-                    )
-                return self
-            distinct = sorted(set(self.scale_factors))
+            given = FIXED if self.scale_factors == "auto" else self.scale_factors
+            distinct = sorted(set(given))
             if not distinct or distinct[0] != 1.0:
                 raise ValueError(f"scale_factors must contain 1 and nothing below; got {distinct}")
             needed = points_needed(self.fit, self.degree)
@@ -138,9 +130,10 @@ class ZeroNoiseExtrapolation(EnrichedExecutionBackend):
         factors, binding = self.settings.scale_factors, experiment.binding
         if factors != "auto":
             return [self._fold(experiment, factor) for factor in factors]
-        if binding is None or binding.log_fidelity is None:
+        promised = None if binding is None else binding.log_fidelity
+        if promised is None or self.settings.fit != "exponential":
             return [self._fold(experiment, factor) for factor in FIXED]
-        *plain, largest = scales_for(binding.log_fidelity, experiment.shots)
+        *plain, largest = scales_for(promised, experiment.shots)
         folded = self._fold(experiment, largest)
         for further in LARGEST:  # the first that so few gates can reach
             if folded[1] == 1.0 and further > largest:
@@ -179,6 +172,7 @@ class ZeroNoiseExtrapolation(EnrichedExecutionBackend):
             bound=expected.bounds,
             degree=self.settings.degree,
             unsupported=self.settings.unsupported,
+            unamplified=UNAMPLIFIED,
         )
         plain = noisy[list(scales).index(1.0)]
         note = self._diagnose(scales, values, variances, fitted)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qiskit import ClassicalRegister, QuantumCircuit, transpile
 from qiskit.quantum_info import PauliList, SparsePauliOp
 
-from adapters.compiler_stages import defer_vendor_stages
+from adapters.compiler_stages import compiling
 from pipeline.pauli.gates import pauli_steps
 from qcpaas.errors import ObservableError
 from qcpaas.execution import Experiment, PlanContext
@@ -252,5 +252,5 @@ def _basis_change(letter: str, basis_gates: tuple[str, ...]) -> QuantumCircuit |
     if not basis_gates:
         return rotation
     gates = [gate for gate in basis_gates if gate not in {"measure", "delay", "reset"}]
-    defer_vendor_stages()
-    return transpile(rotation, basis_gates=gates, optimization_level=1, seed_transpiler=0)
+    with compiling():
+        return transpile(rotation, basis_gates=gates, optimization_level=1, seed_transpiler=0)

@@ -16,6 +16,7 @@ from qiskit.circuit.equivalence_library import SessionEquivalenceLibrary
 from qiskit.transpiler import PassManager
 from qiskit.transpiler.passes import BasisTranslator
 
+from adapters.compiler_stages import compiling
 from qcpaas.calibration import Quantity
 from qcpaas.errors import MitigationError
 from qcpaas.execution import Binding, CalibrationValues, Experiment
@@ -204,7 +205,8 @@ def _translated(circuit: QuantumCircuit, basis: Sequence[str]) -> QuantumCircuit
     """Gate by gate; nothing is merged or cancelled."""
     if {step.operation.name for step in circuit.data} <= set(basis):
         return circuit
-    return PassManager([BasisTranslator(SessionEquivalenceLibrary, list(basis))]).run(circuit)
+    with compiling():
+        return PassManager([BasisTranslator(SessionEquivalenceLibrary, list(basis))]).run(circuit)
 
 
 def _two_qubit_gates(circuit: QuantumCircuit) -> int:

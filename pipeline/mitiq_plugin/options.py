@@ -29,6 +29,7 @@ class MitiqZNE(MitiqOption):
     The cost is one circuit a scale factor.
     """
 
+    purpose = "remove the noise of gates"
     technique = "zne"
 
     class Settings(OptionSettings):
@@ -79,6 +80,7 @@ class MitiqLRE(MitiqOption):
     Source: Russo and Mari, arXiv:2402.04000.
     """
 
+    purpose = "remove the noise of gates"
     technique = "lre"
 
     class Settings(OptionSettings):

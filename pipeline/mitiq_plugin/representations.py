@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
+from adapters.gate_errors import relaxation_fidelity
 from pipeline.mitiq_plugin.circuits import Handed
+from pipeline.noise.calibrated import times_s
 from qcpaas.calibration import Quantity
 from qcpaas.errors import MitigationError, OptionError
 from qcpaas.execution import CalibrationValues
@@ -41,6 +44,22 @@ def representations_of(
             level = _noise_level(_gate_error(calibration, pair, option), model)
             found[operation] = represent(type(handed.circuit)(operation), level)
     return list(found.values())
+
+
+def relaxation_share(calibration: CalibrationValues, qubits: Sequence[int]) -> float:
+    """Part of the errors of two-qubit gates among these qubits that is relaxation meanwhile."""
+    errors = relaxed = 0.0
+    for gate, places in calibration.gates.items():
+        for place in places:
+            if len(place) != 2 or not set(place) <= set(qubits):
+                continue
+            error = calibration.get(Quantity.GATE_ERROR, *place, gate=gate) or 0.0
+            seconds = calibration.get(Quantity.GATE_DURATION_S, *place, gate=gate) or 0.0
+            times = [times_s(calibration, qubit) for qubit in place]
+            decays = [(math.exp(-seconds / t1), math.exp(-seconds / t2)) for t1, t2 in times]
+            errors += error
+            relaxed += min(error, 1 - relaxation_fidelity(decays))
+    return relaxed / errors if errors else 0.0
 
 
 def _gate_error(calibration: CalibrationValues, pair: tuple[int, ...], option: str) -> float:

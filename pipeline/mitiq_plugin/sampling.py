@@ -14,10 +14,46 @@ from pydantic import Field, PositiveInt, field_validator
 from pipeline.mitiq_plugin.circuits import Handed
 from pipeline.mitiq_plugin.combination import Array, Samples
 from pipeline.mitiq_plugin.options import Fit, extrapolation, plain_included
-from pipeline.mitiq_plugin.representations import NoiseModel, representations_of
+from pipeline.mitiq_plugin.representations import NoiseModel, relaxation_share, representations_of
 from pipeline.mitiq_plugin.technique import Construction, MitiqOption, Remembered
 from qcpaas.errors import MitigationError
-from qcpaas.execution import Cost, Experiment, OptionSettings
+from qcpaas.execution import (
+    Binding,
+    Cost,
+    EnrichedExecutionBackend,
+    Experiment,
+    OptionSettings,
+)
+
+# Share of gate errors from which on it matters: 0.7 to 0.85 on twins of FakeLima, FakeManila and
+# FakeKolkata, below 0.1 of FakeSherbrooke and FakeTorino.
+RELAXATION = 0.2
+
+
+class SampledTechnique(MitiqOption):
+    """Random circuits that take the noise of two-qubit gates to be depolarising."""
+
+    def advice(self, binding: Binding | None) -> str:
+        """Where the noise is largely relaxation, and nothing twirls it."""
+        calibration = self.services.calibration(binding)
+        if calibration is None or binding is None or self._twirls_inside():
+            return ""
+        share = relaxation_share(calibration, binding.physical_qubits)
+        if share < RELAXATION:
+            return ""
+        return (
+            f"{share:.0%} of the gate errors is relaxation, which is no depolarising noise: values "
+            "are likely to be further from the truth than raw ones. Put PauliTwirling after "
+            f"{self.option_name()}, or take ProbabilisticErrorCancellation."
+        )
+
+    def _twirls_inside(self) -> bool:
+        inner = self.inner
+        while isinstance(inner, EnrichedExecutionBackend):
+            if inner.option_name() == "PauliTwirling":
+                return True
+            inner = inner.inner
+        return False
 
 
 class SamplingSettings(OptionSettings):
@@ -28,7 +64,7 @@ class SamplingSettings(OptionSettings):
     noise: NoiseModel = "global_depolarizing"
 
 
-class MitiqPEC(MitiqOption):
+class MitiqPEC(SampledTechnique):
     """Probabilistic error cancellation by Mitiq, for depolarising noise as calibrated.
 
     Two-qubit gates are represented by the error that the bound calibration gives them. The plain
@@ -37,6 +73,7 @@ class MitiqPEC(MitiqOption):
     Source: Temme et al., PRL 119, 180509 (2017).
     """
 
+    purpose = "remove the noise of gates"
     technique = "pec"
 
     class Settings(SamplingSettings):
@@ -96,7 +133,7 @@ class MitiqPEC(MitiqOption):
         return _cost(self.settings, experiment, self.settings.num_samples, plain=1)
 
 
-class MitiqPEA(MitiqOption):
+class MitiqPEA(SampledTechnique):
     """Probabilistic error amplification by Mitiq: random errors in place of folded gates.
 
     The noise of two-qubit gates is amplified as the bound calibration gives it, and extrapolated.
@@ -104,6 +141,7 @@ class MitiqPEA(MitiqOption):
     Source: Kim et al., Nature 618, 500 (2023).
     """
 
+    purpose = "remove the noise of gates"
     technique = "experimental.pea"
 
     class Settings(SamplingSettings):

@@ -19,6 +19,7 @@ from pipeline.mitiq_plugin.combination import Array, Combination, Samples
 from pipeline.mitiq_plugin.loading import load_mitiq
 from qcpaas.errors import MitigationError
 from qcpaas.execution import (
+    Binding,
     EnrichedExecutionBackend,
     ExecutionBackend,
     ExpectationValues,
@@ -55,12 +56,14 @@ class MitiqPoint(PlanContext):
     Attributes:
         results: For each of Mitiq's circuits, which of the ``executed`` ones it is.
         plain: The executed one that is the circuit without any change.
+        advice: Why the technique is likely to do harm on its device.
     """
 
     results: tuple[int, ...]
     executed: int
     plain: int
     remember: dict[str, JsonValue]
+    advice: str = ""
 
 
 class MitiqContext(PlanContext):
@@ -102,6 +105,10 @@ class MitiqOption(EnrichedExecutionBackend):
 
     def announced(self, remembered: Sequence[Remembered]) -> str:
         """What the job's user should know before anything is spent, of all points."""
+        return ""
+
+    def advice(self, binding: Binding | None) -> str:
+        """A warning that the technique is likely to do harm there; empty where it is not."""
         return ""
 
     def shots_each(self, experiment: Experiment) -> int | None:
@@ -153,7 +160,11 @@ class MitiqOption(EnrichedExecutionBackend):
             for circuit, own in zip(circuits, shots, strict=True)
         ]
         remembered = MitiqPoint(
-            results=tuple(results), executed=len(planned), plain=place, remember=built.remember
+            results=tuple(results),
+            executed=len(planned),
+            plain=place,
+            remember=built.remember,
+            advice=self.advice(experiment.binding),
         )
         return planned, remembered
 
@@ -184,6 +195,7 @@ class MitiqOption(EnrichedExecutionBackend):
             raw_variances=np.concatenate([variances for _, variances in raw]),
         )
         notes = [note for _, _, failures in parts for note in failures]
+        notes += [point.advice for point in points[:1] if point.advice]
         inner = measured[0][points[0].plain].diagnostics
         first = (points[0], measured[0])
         return replace(joined, diagnostics=(*inner, self._diagnosis(joined, first, notes)))

@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
-from qiskit.circuit import Delay, Gate
+from qiskit.circuit import Gate
 
-from adapters.schedule import delay_s, schedule_alap, snapshot_durations
-from pipeline.noise.calibrated import Rates, gate_rates, noise_from_calibration, relaxation_rates
+from pipeline.noise.calibrated import Rates, gate_rates, noise_from_calibration
+from pipeline.noise.idle_noise import idle_rates
 from pipeline.pauli.algebra import Codes, codes_of
 from pipeline.pauli.frames import PauliFrames, Place
 from pipeline.pauli.gates import pauli_steps
@@ -20,7 +20,6 @@ from pipeline.pauli.layers import CircuitLayer, layers_of
 from qcpaas.errors import MitigationError
 from qcpaas.execution import Binding, CalibrationValues, Experiment, PlanningServices
 from qcpaas.noise import GateLayer, LayerNoise
-from store.snapshot import Snapshot
 
 NoiseSource = Literal["auto", "calibration", "learnt"]
 
@@ -120,7 +119,8 @@ def circuit_noise(
         covered = _before_learnt(experiment.circuit, learnt_gates)
         changes = frames.changes if twirled else ()
         sites += _pulse_sites(experiment, calibration, changes, covered)
-        sites += _idle_sites(experiment, calibration)
+        waits = idle_rates(experiment, frames, calibration, twirled=twirled)
+        sites += (_site((place,), rates) for place, rates in waits)
     kept = tuple(site for site in sites if len(site.rates))
     learnt = sum(noise is not None for noise in found)
     return CircuitNoise(kept, learnt, len(layers) - learnt)
@@ -218,23 +218,3 @@ def _mean_pulse(calibration: CalibrationValues, physical: int, binding: Binding)
             for label, rate in gate_rates(calibration, step.name, (physical,)).items():
                 total[label] = total.get(label, 0.0) + rate / 4
     return total
-
-
-def _idle_sites(experiment: Experiment, calibration: CalibrationValues) -> Iterator[NoiseSite]:
-    """Before each gate, for the time that its qubits waited since their last one."""
-    if not isinstance(calibration, Snapshot) or experiment.binding is None:
-        return
-    circuit, physical = experiment.circuit, experiment.binding.physical_qubits
-    schedule = schedule_alap(circuit, snapshot_durations(calibration, physical), calibration.dt_s)
-    waited: dict[int, float] = {}  # of the qubits that have started: the ground state does not wait
-    for index, (step, idle) in enumerate(zip(circuit.data, schedule.idle_s, strict=True)):
-        qubits = [circuit.find_bit(qubit).index for qubit in step.qubits]
-        own = delay_s(step, calibration.dt_s) if isinstance(step.operation, Delay) else 0.0
-        for qubit, seconds in zip(qubits, idle, strict=True):
-            if step.name in {"barrier", "delay"}:
-                waited |= {qubit: waited[qubit] + seconds + own} if qubit in waited else {}
-                continue
-            if waited.get(qubit):
-                rates = relaxation_rates(calibration, physical[qubit], waited[qubit])
-                yield _site(((index, qubit),), rates)
-            waited[qubit] = seconds

@@ -5,9 +5,10 @@ frames make the layer's noise Pauli noise, and random flips make that of the rea
 is learnt is the noise of the layer with its twirl: two pulses a qubit where the device has ``sx``.
 
 Two of a gate's fifteen directions can be told by no experiment that is free of preparation and
-measurement errors. There a string is taken to decay as what the gate makes of it, and the standard
-errors know nothing of that: where relaxation follows the gate, as on the twins, single fidelities
-are off by up to half the relaxation's share, and products over two rounds are right.
+measurement errors. There a string is taken to decay as what the gate makes of it, which standard
+errors count with all else that leaves no rate negative: where relaxation follows the gate, as on
+the twins, single fidelities are off by up to half the relaxation's share, and products over two
+rounds are right.
 
 Source: Erhard et al., Nature Communications 10, 5347 (2019); van den Berg et al., Nature Physics
 19, 1116 (2023).

@@ -22,7 +22,7 @@ from qiskit.circuit.library import (
 )
 from qiskit.transpiler.exceptions import TranspilerError
 
-from adapters.compiler_stages import defer_vendor_stages
+from adapters.compiler_stages import compiling
 from qcpaas.errors import MitigationError
 
 # By what a device must have for it, best first: frame changes cost nothing.
@@ -82,9 +82,11 @@ def _compiled(letter: str, basis_gates: tuple[str, ...]) -> tuple[Gate, ...]:
     circuit = QuantumCircuit(1)
     circuit.append({"X": XGate(), "Z": ZGate()}[letter], [0])
     gates = [gate for gate in basis_gates if gate not in {"measure", "delay", "reset"}]
-    defer_vendor_stages()
     try:
-        compiled = transpile(circuit, basis_gates=gates, optimization_level=1, seed_transpiler=0)
+        with compiling():
+            compiled = transpile(
+                circuit, basis_gates=gates, optimization_level=1, seed_transpiler=0
+            )
     except TranspilerError as error:
         raise MitigationError(
             f"a Pauli {letter} gate cannot be made of the device's {', '.join(gates)}. Leave out "

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit, transpile
 from qiskit.synthesis import OneQubitEulerDecomposer
 
-from adapters.compiler_stages import defer_vendor_stages
+from adapters.compiler_stages import compiling
 from pipeline.pauli.transfer import transfer_matrix
 
 Indices = NDArray[np.intp]
@@ -91,13 +91,13 @@ def clifford_circuit(number: int, basis_gates: tuple[str, ...]) -> QuantumCircui
         return circuit
     circuit.unitary(local_cliffords().matrices[number], [0])
     gates = [gate for gate in basis_gates if gate not in {"measure", "delay", "reset"}]
-    defer_vendor_stages()
-    return transpile(
-        circuit,
-        basis_gates=gates or ["rz", "sx", "x"],
-        optimization_level=1,
-        seed_transpiler=0,
-    )
+    with compiling():
+        return transpile(
+            circuit,
+            basis_gates=gates or ["rz", "sx", "x"],
+            optimization_level=1,
+            seed_transpiler=0,
+        )
 
 
 def _generated() -> NDArray[np.complex128]:

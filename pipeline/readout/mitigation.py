@@ -61,6 +61,7 @@ class ReadoutMitigation(EnrichedExecutionBackend):
     """
 
     rank = 70
+    purpose = "correct the readout"
     quasi = True
 
     class Settings(OptionSettings):

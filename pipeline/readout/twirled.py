@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import ClassVar
 
 import numpy as np
 from pydantic import Field, JsonValue
@@ -48,9 +47,7 @@ class TwirledReadout(EnrichedExecutionBackend):
     rank = 50
     measures = True
     levels = frozenset[Level]({"expectation"})
-    conflicts: ClassVar[Mapping[str, str]] = {
-        "ReadoutMitigation": "TwirledReadout corrects readout itself"
-    }
+    purpose = "correct the readout"
 
     class Settings(OptionSettings):
         """How often a basis is measured with other flips, and how well the factors are measured.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,10 +61,7 @@ class CliffordDataRegression(EnrichedExecutionBackend):
     rank = 6
     levels = frozenset[Level]({"expectation"})
     reusable_plan = False
-    conflicts: ClassVar[Mapping[str, str]] = {
-        "LearnedMitigation": "both learn the same correction from training circuits",
-        "TorchMitigation": "both learn the same correction from training circuits",
-    }
+    purpose = "learn a correction from training circuits"
 
     class Settings(TrainingSettings):
         """``fit``: ``proportional`` leaves the fully mixed value where it is.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from math import ceil
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,10 +90,7 @@ class LearnedMitigation(EnrichedExecutionBackend):
     levels = frozenset[Level]({"expectation"})
     requires = ("scikit-learn",)
     reusable_plan = False
-    conflicts: ClassVar[Mapping[str, str]] = {
-        "CliffordDataRegression": "both learn the same correction from training circuits",
-        "TorchMitigation": "both learn the same correction from training circuits",
-    }
+    purpose = "learn a correction from training circuits"
 
     class Settings(LearningSettings):
         """``model``: ridge regression, a neural network, a random forest, or a Gaussian process."""

@@ -7,13 +7,15 @@ flat, since shot noise would stand among the regressors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+NEAR = 0.5  # of the exact values' standard deviation: circuits that far away tell of the scatter
+AFAR = 1e-3  # weight of all the others, for a value with none nearby
 FLOOR = 0.1  # of the mean shot noise: a training circuit without spread is no perfect witness
 _TINY = 1e-24
 
@@ -23,7 +25,9 @@ class NoiseLine:
     """``noisy = slope * exact + intercept``, of any shape.
 
     Attributes:
-        scatter: Variance of noisy values about the line beside their shot noise.
+        scatter: Variance of noisy values about the line beside their shot noise, over all circuits.
+        exact: Of the training circuits, with ``residuals`` and ``shot``, their squared standard
+            errors, shape ``(..., n)``; ``None`` where one scatter goes for all values.
         covariance: Of slope and intercept; ``slope_variance`` and ``intercept_variance`` theirs.
     """
 
@@ -33,6 +37,9 @@ class NoiseLine:
     slope_variance: Array
     intercept_variance: Array
     covariance: Array
+    exact: Array | None = None
+    residuals: Array | None = None
+    shot: Array | None = None
 
     def invert(self, noisy: Array, variances: Array) -> tuple[Array, Array]:
         """Exact values for measured ones, and their variances.
@@ -47,8 +54,24 @@ class NoiseLine:
                 + exact**2 * self.slope_variance
                 + 2 * exact * self.covariance
             )
-            variance = (variances + self.scatter + of_line) / self.slope**2
+            variance = (variances + self._scatter_at(exact) + of_line) / self.slope**2
         return exact, variance
+
+    def _scatter_at(self, value: Array) -> Array:
+        """Of training circuits with values nearby.
+
+        They are chosen to lie far apart, and those at the ends scatter most: over all of them it
+        made error bars a third too wide.
+        """
+        if self.exact is None or self.residuals is None or self.shot is None:
+            return self.scatter
+        width = NEAR * self.exact.std(axis=-1, keepdims=True) + _TINY
+        weights = AFAR + np.exp(-(((self.exact - value[..., None]) / width) ** 2) / 2)
+        weights = weights / weights.sum(axis=-1, keepdims=True)
+        count = self.exact.shape[-1]
+        found = (weights * (self.residuals**2 * count / (count - 2) - self.shot)).sum(axis=-1)
+        scatter: Array = np.maximum(found, 0.0)
+        return scatter
 
 
 def fit_line(exact: Array, noisy: Array, variances: Array, fixed: Array | None = None) -> NoiseLine:
@@ -69,9 +92,10 @@ def fit_line(exact: Array, noisy: Array, variances: Array, fixed: Array | None =
     flat = _line(exact, noisy, np.ones_like(shot))
     scatter = _scatter(noisy - _at(flat, exact), shot, 2)
     weighted = _line(exact, noisy, 1 / (shot + scatter[..., None]))
-    scatter = _scatter(noisy - _at(weighted, exact), shot, 2)
+    residuals = noisy - _at(weighted, exact)
     slope, intercept, *covariances = weighted
-    return NoiseLine(slope, intercept, scatter, *covariances)
+    line = NoiseLine(slope, intercept, _scatter(residuals, shot, 2), *covariances)
+    return replace(line, exact=exact, residuals=residuals, shot=shot)
 
 
 def fit_shift(exact: Array, noisy: Array, variances: Array) -> NoiseLine:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +22,7 @@ class TorchMitigation(LearnedMitigation):
     """
 
     requires = ("torch",)
-    conflicts: ClassVar[Mapping[str, str]] = {
-        "CliffordDataRegression": "both learn the same correction from training circuits",
-        "LearnedMitigation": "both learn the same correction from training circuits",
-    }
+    purpose = "learn a correction from training circuits"
 
     class Settings(LearningSettings):
         """``hidden`` are the widths of the layers, ``networks`` those that are averaged."""

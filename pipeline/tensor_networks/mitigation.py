@@ -87,12 +87,9 @@ class TensorNetworkMitigation(EnrichedExecutionBackend):
     measures = True
     reusable_plan = False
     levels = frozenset[Level]({"expectation"})
+    purpose = "remove the noise of gates"
     conflicts: ClassVar[Mapping[str, str]] = {
-        "ZeroNoiseExtrapolation": "both remove the same noise",
-        "LayerwiseRichardson": "both remove the same noise",
-        "ProbabilisticErrorCancellation": "both remove the same noise",
-        "ProbabilisticAmplification": "both remove the same noise",
-        "PauliTwirling": "TensorNetworkMitigation twirls its circuits by itself",
+        "PauliTwirling": "TensorNetworkMitigation twirls its circuits by itself"
     }
 
     class Settings(OptionSettings):

@@ -84,7 +84,7 @@ def test_one_batch_has_a_choice_for_each_circuit(twin):
     counted.measure_all()
     experiments = [
         bound(twin, bell(10), shots=20_000),
-        bound(twin, bell(), (ZZ, SparsePauliOp("XX")), shots=20),
+        bound(twin, bell(), (ZZ, SparsePauliOp("XX")), shots=5),
     ]
     stack = build_stack(AUTO, twin, "expectation")
     plan = stack.plan(experiments)
@@ -93,7 +93,7 @@ def test_one_batch_has_a_choice_for_each_circuit(twin):
     outcomes = stack.combine(replace(plan, contexts=contexts), stack.execute(plan.experiments))
     (many, _), (few, _) = map(chosen, outcomes)
     assert len(many) == 2
-    assert few == []  # 20 shots pay for nothing
+    assert few == []  # 5 shots pay for nothing
     assert outcomes[0].values.shape == (1, 1)
     assert outcomes[1].values.shape == (1, 2)
     assert all(text.startswith("auto: ") for text in contexts[0].announcement.splitlines())

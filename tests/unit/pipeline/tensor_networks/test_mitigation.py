@@ -147,7 +147,7 @@ def test_a_circuit_that_is_too_deep_for_the_bond_is_refused():
 
 
 def test_it_makes_no_sense_with_what_removes_the_same_noise():
-    with pytest.raises(OptionError, match="both remove the same noise"):
+    with pytest.raises(OptionError, match="both remove the noise of gates"):
         build_stack(
             [
                 OptionSpec.parse("ZeroNoiseExtrapolation"),

@@ -170,6 +170,37 @@ def test_the_systematic_error_of_a_line_is_what_it_misses_of_a_decay():
     assert np.sqrt(line.variances) < 1e-3
 
 
+@pytest.mark.parametrize("fit", ["exponential", "quadratic", "richardson"])
+def test_noise_that_is_not_amplified_is_in_the_error_bar_of_every_fit(fit):
+    # A fifth of the noise stays as it is at every scale: what is left is a quarter of what the
+    # other four fifths took, and no fit to the curve can know.
+    rate, fixed = 0.05, 0.2
+    values = np.exp(-rate * (fixed + (1 - fixed) * SCALES))
+    shot = np.full(3, 1e-10)
+    found = extrapolate(SCALES, values, shot, fit, unamplified=0.25)
+    blind = extrapolate(SCALES, values, shot, fit)
+    assert 1 - found.values == pytest.approx(0.25 * (found.values - values[0]), rel=0.1)
+    assert found.systematics == pytest.approx(1 - found.values, rel=0.15)
+    assert blind.systematics < 0.3 * (1 - blind.values)
+    assert found.values == blind.values
+    assert found.variances == blind.variances
+
+
+def test_a_line_misses_the_curvature_and_the_rest_on_the_same_side():
+    values = np.exp(-0.1 * (0.2 + 0.8 * SCALES))
+    line = extrapolate(SCALES, values, np.full(3, 1e-10), "linear", unamplified=0.25)
+    assert line.systematics == pytest.approx(1 - line.values, rel=0.15)
+
+
+def test_shot_noise_alone_is_no_correction_that_could_be_in_doubt():
+    drawn = np.random.default_rng(8).normal(0.5, 0.01, (3, 4000))
+    variances = np.full((3, 4000), 1e-4)
+    found = extrapolate(SCALES, drawn, variances, "linear", unamplified=0.25)
+    blind = extrapolate(SCALES, drawn, variances, "linear")
+    extra = np.mean(found.systematics**2) - np.mean(blind.systematics**2)
+    assert extra < 0.1 * np.mean(found.variances)
+
+
 def test_without_amplification_the_measurements_are_averaged():
     found = extrapolate(np.ones(3), np.array([0.1, 0.2, 0.3]), np.full(3, 0.03), "quadratic")
     assert found.values == pytest.approx(0.2)

@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
-from qiskit.quantum_info import Operator, SparsePauliOp, Statevector
+from qiskit.quantum_info import (
+    Operator,
+    SparsePauliOp,
+    Statevector,
+    SuperOp,
+    average_gate_fidelity,
+)
+from qiskit_aer.noise import thermal_relaxation_error
 
 from adapters.backend import DeviceBackend
 from adapters.registry import open_device
@@ -19,9 +26,11 @@ from calibration.binding import bind_in_place
 from pipeline.mitiq_plugin.circuits import hand_over, take_back
 from pipeline.mitiq_plugin.loading import load_mitiq
 from pipeline.mitiq_plugin.options import MitiqZNE
+from pipeline.mitiq_plugin.representations import relaxation_share
 from pipeline.mitiq_plugin.sampling import MitiqPEC
 from pipeline.mitiq_plugin.technique import MitiqContext
 from pipeline.stack import build_stack
+from qcpaas.calibration import Quantity
 from qcpaas.errors import MitigationError, OptionError
 from qcpaas.execution import Binding, ExpectationValues, Experiment
 from qcpaas.schemas import OptionSpec
@@ -300,6 +309,25 @@ def test_what_mitiq_cannot_hold_is_refused_before_anything_is_spent(device, expe
         hand_over(Experiment(iswaps, np.empty((1, 0)), OBSERVABLES, None, iswap), 0, None)
     with pytest.raises(MitigationError, match=r"mitiq.lre refuses the circuit"):
         stack_of(device, "MitiqLRE", num_chunks=500).plan([experiment])
+
+
+def test_relaxation_that_nothing_twirls_is_warned_of(lima, device, experiment):
+    snapshot, lost, errors = lima.calibration(), 0.0, 0.0
+    for pair in ((0, 1), (1, 0)):
+        duration_s = snapshot.get(Quantity.GATE_DURATION_S, *pair, gate="cx")
+        relaxed = SuperOp(np.eye(1))
+        for qubit in pair:
+            t1, t2 = snapshot.get(Quantity.T1_S, qubit), snapshot.t2_s(qubit)[0]
+            own = SuperOp(thermal_relaxation_error(t1, min(t2, 2 * t1), duration_s))
+            relaxed = own.tensor(relaxed)
+        lost += 1 - average_gate_fidelity(relaxed)
+        errors += snapshot.get(Quantity.GATE_ERROR, *pair, gate="cx")
+    assert relaxation_share(snapshot, (0, 1)) == pytest.approx(lost / errors, rel=1e-6)
+    for inside, warned in (((), True), (("PauliTwirling(twirls=1)",), False)):
+        specs = [OptionSpec.parse("MitiqPEC(num_samples=20)"), *map(OptionSpec.parse, inside)]
+        (outcome,) = build_stack(specs, device, "expectation").run([experiment])
+        warnings = [note.warning for note in outcome.diagnostics]
+        assert any("Put PauliTwirling after MitiqPEC" in one for one in warnings) == warned
 
 
 def test_cancellation_says_what_it_needs(device, experiment):

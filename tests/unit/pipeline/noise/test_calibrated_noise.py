@@ -5,14 +5,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from qiskit import QuantumCircuit
 from qiskit.quantum_info import PTM, SuperOp
 
 from adapters.noise import DeviceErrors
 from adapters.target import operation_named
 from adapters.twins import TwinProvider
 from pipeline.noise.calibrated import gate_rates, noise_from_calibration, relaxation_rates
+from pipeline.noise.idle_noise import SCHEDULED_TWIRLS, idle_rates
 from pipeline.pauli.algebra import codes_of, pauli_fidelities
+from pipeline.pauli.frames import PauliFrames
+from qcpaas.calibration import Quantity
 from qcpaas.errors import MitigationError
+from qcpaas.execution import Binding, Experiment
 from qcpaas.noise import GateLayer, LayerGate
 from store.snapshot import Snapshot
 
@@ -84,3 +89,41 @@ def test_what_is_not_calibrated_is_told_by_gate_and_qubits():
     layer = GateLayer(gates=(LayerGate(name="cx", qubits=(0, 1)),))
     with pytest.raises(MitigationError, match="nothing of its input is left"):
         noise_from_calibration(broken, layer)
+
+
+def waiting(circuit, physical, twirled):
+    """Noise of qubits that wait on a twin of FakeLima, by place."""
+    snapshot = TwinProvider().open("FakeLima").calibration()
+    binding = Binding(physical, "s", None, ("cx", "rz", "sx", "x", "measure"))
+    experiment = Experiment(circuit, np.empty((1, 0)), None, None, binding)
+    frames = PauliFrames(circuit, binding.basis_gates)
+    return snapshot, dict(idle_rates(experiment, frames, snapshot, twirled=twirled))
+
+
+def test_a_qubit_waits_after_its_last_gate_until_all_are_measured():
+    circuit = QuantumCircuit(3, 1)
+    circuit.sx(0)
+    circuit.cx(0, 1)
+    circuit.cx(1, 2)
+    snapshot, found = waiting(circuit, (0, 1, 3), twirled=False)
+    second_s = snapshot.get(Quantity.GATE_DURATION_S, 1, 3, gate="cx")
+    assert found.pop((3, 0)) == relaxation_rates(snapshot, 0, second_s)
+    assert not any(found.values())
+    circuit.measure(0, 0)
+    _, read = waiting(circuit, (0, 1, 3), twirled=False)
+    assert not any(qubit == 0 and index == 4 for index, qubit in read)
+
+
+def test_a_qubit_waits_for_the_pulses_of_its_neighbours_twirls():
+    circuit = QuantumCircuit(3)
+    circuit.cx(0, 1)
+    for _ in range(8):
+        circuit.cx(1, 2)
+    circuit.cx(0, 1)
+    snapshot, plain = waiting(circuit, (0, 1, 3), twirled=False)
+    _, twirled = waiting(circuit, (0, 1, 3), twirled=True)
+    pulse_s = snapshot.get(Quantity.GATE_DURATION_S, 1, gate="x")
+    longer = 4 * snapshot.get(Quantity.T1_S, 0) * (twirled[9, 0]["X"] - plain[9, 0]["X"])
+    # A pulse in half of the twirls where one qubit decides, in 3 of 4 where two do; one of its own.
+    spread = (7 * 3 / 16 + 3 / 4) / SCHEDULED_TWIRLS
+    assert longer / pulse_s == pytest.approx(7 * 3 / 4 + 2 / 2 - 1 / 2, abs=3 * spread**0.5)

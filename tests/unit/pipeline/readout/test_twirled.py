@@ -199,7 +199,7 @@ def test_strings_that_readout_erases_are_left_alone_and_said_to_be(device):
 
 
 def test_two_corrections_of_readout_are_refused(device):
-    with pytest.raises(OptionError, match="TwirledReadout corrects readout itself"):
+    with pytest.raises(OptionError, match="both correct the readout"):
         build_stack([TREX, OptionSpec.parse("ReadoutMitigation")], device, "expectation")
 
 

@@ -1,3 +1,5 @@
+import importlib
+
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
@@ -8,6 +10,15 @@ from pipeline.regression.training_data import Trainer, TrainingSettings
 from pipeline.tensor_networks.mps_reference import MpsReference, mps_values
 from qcpaas.errors import MitigationError
 from qcpaas.execution import Binding, Experiment
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _interpreted():
+    """quimb without its compiled kernels: in a new environment they take 35 s, these tests 4."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importlib.import_module("numba").config, "DISABLE_JIT", True)
+        importlib.import_module("quimb.tensor")
+        yield
 
 
 def layered(num_qubits, depth, seed):

@@ -11,6 +11,7 @@ from qiskit_aer.noise import NoiseModel, ReadoutError, pauli_error
 from adapters.backend import DeviceBackend
 from adapters.target import operation_named
 from adapters.twins import TwinProvider
+from pipeline.noise.calibrated import noise_from_calibration
 from pipeline.noise.cycle_benchmarking import LayerCycles
 from pipeline.noise.cycle_circuits import TwirledLayers
 from pipeline.noise.cycle_sequences import LayerAction, repeated_layers, supports_of
@@ -105,11 +106,24 @@ def test_known_pauli_noise_is_found_within_its_errors_behind_bad_readout(name, s
 
 def test_errors_shrink_as_the_shots_grow():
     noise = noise_of({("cx", (0, 1)): symmetric_rates("cx", np.random.default_rng(0))})
-    few, many = (
-        np.mean(learnt(layer((0, 1)), noise, 1, shots=n, depths=(0, 8), twirls=8).std_errors)
-        for n in (64, 1024)
-    )
-    assert few / many == pytest.approx(4, rel=0.25)
+    found = [learnt(layer((0, 1)), noise, 1, shots=n, depths=(0, 8), twirls=8) for n in (64, 1024)]
+    few, many = (np.array(one.std_errors) for one in found)
+    told = [found[0].paulis.index(label) for label in ("IZ", "XI")]  # by what a cx makes of others
+    assert (few / many)[told] == pytest.approx(4, rel=0.25)
+    assert (few / many).mean() < 3  # no number of shots tells all
+
+
+def test_what_no_measurement_tells_is_in_the_errors():
+    """Relaxation after a gate is not as symmetric as is assumed where nothing tells."""
+    twin = TwinProvider().open("FakeLima")
+    gate = layer((3, 4))
+    found = learnt(gate, None, 1)
+    calibrated = noise_from_calibration(twin.calibration(), gate)
+    known = dict(zip(calibrated.paulis, calibrated.rates, strict=True))
+    off = np.array(found.rates) - [known.get(label, 0.0) for label in found.paulis]
+    # Pulses of the frames, which are learnt with the gate, are in this difference, too.
+    assert 0.3 < np.mean((off / found.std_errors) ** 2) < 2.6
+    assert np.abs(off).max() > 5 * min(found.std_errors)
 
 
 def test_gates_side_by_side_are_learnt_at_once_each_in_its_own_direction():

@@ -103,7 +103,7 @@ def bound(gates, log_fidelity, shots=4096):
 
 
 def test_automatic_scales_follow_the_expected_fidelity_of_each_circuit():
-    zne = option(scale_factors="auto", asymptote="mixed")
+    zne = option(asymptote="mixed")
     expanded, context = zne.expand([bound(20, -0.05), bound(20, -4.0)])
     counts = [e.circuit.count_ops()["cx"] for e in expanded]
     assert counts[:2] == counts[3:5] == [20, 20]
@@ -118,19 +118,19 @@ def test_automatic_scales_follow_the_expected_fidelity_of_each_circuit():
 
 
 def test_where_no_fidelity_is_expected_automatic_scales_are_the_usual_ones():
-    zne = option(scale_factors="auto")
+    zne = option()
     _, context = zne.expand([experiment(4), bound(4, None)])
     assert context.scales == ((1.0, 3.0, 5.0),) * 2
 
 
 def test_a_circuit_of_one_gate_is_amplified_as_far_as_it_must_be():
-    _, context = option(scale_factors="auto").expand([bound(1, -9.0), bound(0, -9.0)])
+    _, context = option().expand([bound(1, -9.0), bound(0, -9.0)])
     assert context.scales == ((1.0, 1.0, 3.0), (1.0, 1.0, 1.0))
 
 
 def test_automatic_scales_are_for_exponential_fits_alone():
-    with pytest.raises(ValueError, match="a quadratic fit needs them given"):
-        option(scale_factors="auto", fit="quadratic")
+    _, context = option(fit="quadratic").expand([bound(4, -0.05)])
+    assert context.scales == ((1.0, 3.0, 5.0),)
 
 
 def test_the_plain_circuit_that_runs_twice_is_drawn_twice():

@@ -98,7 +98,7 @@ def test_wrong_settings_and_stacks_are_refused(pauli_device):
     with pytest.raises(MitigationError, match="30 shots are too few"):
         option(device).expand([experiment(shots=30)])
     both = [OptionSpec(name=n) for n in ("ZeroNoiseExtrapolation", "ProbabilisticAmplification")]
-    with pytest.raises(OptionError, match="no sense together"):
+    with pytest.raises(OptionError, match="both remove the noise of gates"):
         build_stack(both, device, "expectation")
 
 

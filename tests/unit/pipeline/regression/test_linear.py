@@ -28,6 +28,19 @@ def test_errors_of_inverted_values_are_as_large_as_they_say():
     assert covered == pytest.approx(0.66, abs=0.03)  # 14 degrees of freedom left
 
 
+def test_scatter_is_that_of_circuits_with_values_nearby():
+    """Circuits at the ends of the range scatter four times as much as those in the middle."""
+    exact = np.tile(np.linspace(-1, 1, 32), (4000, 1))
+    shot = np.full_like(exact, 0.002**2)
+    scatter = np.where(np.abs(exact) > 0.75, 0.04, 0.01)
+    noisy = 0.8 * exact + RNG.normal(0, np.hypot(0.002, scatter))
+    line = fit_line(exact, noisy, shot)
+    value, variance = line.invert(RNG.normal(0, np.hypot(0.002, 0.01), 4000), shot[:, 0])
+    assert np.sqrt(variance.mean()) == pytest.approx(np.sqrt((value**2).mean()), rel=0.3)
+    assert (np.abs(value) <= np.sqrt(variance)).mean() == pytest.approx(0.7, abs=0.07)
+    assert line.scatter.mean() > 3 * 0.01**2  # over all of them
+
+
 def test_shot_noise_does_not_flatten_the_line():
     exact = np.tile(np.linspace(-0.1, 0.1, 20), (3000, 1))
     noisy = 0.6 * exact + RNG.normal(0, 0.05, exact.shape)  # as large as the spread

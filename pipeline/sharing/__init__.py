@@ -1,0 +1,1 @@
+"""Circuits of different jobs side by side on one device."""
