@@ -30,6 +30,7 @@ from qcpaas.execution import (
     Plan,
     PlanningServices,
 )
+from qcpaas.tracing import span
 
 
 class AdapterServices(PlanningServices):
@@ -95,8 +96,10 @@ class DeviceBackend(ExecutionBackend):
 
     def _run(self, experiments: Sequence[Experiment]) -> tuple[Outcome, ...]:
         submission = self.submission(experiments, self._seed_source())
-        handle = self.adapter.submit(submission, token=secrets.token_hex(16))
-        result = self.adapter.result(handle)
+        with span("device submit", device=self.adapter.name):
+            handle = self.adapter.submit(submission, token=secrets.token_hex(16))
+        with span("device result", device=self.adapter.name, device_job_id=handle.device_job_id):
+            result = self.adapter.result(handle)
         return result.counts or result.values
 
     def check(self, experiments: Sequence[Experiment]) -> None:

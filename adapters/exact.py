@@ -16,7 +16,7 @@ from qiskit import QuantumCircuit, transpile
 from qiskit.circuit import Gate, Parameter, Qubit
 from qiskit.quantum_info import PauliList, SparsePauliOp
 
-from adapters.compiler_stages import defer_vendor_stages
+from adapters.compiler_stages import compiling
 from adapters.parameters import tabulate
 from adapters.pauli_paths import TooManyPaths, carry_back, is_clifford
 from adapters.prepare import compacted
@@ -150,8 +150,8 @@ def _unrolled(circuit: QuantumCircuit, simulator: AerSimulator) -> QuantumCircui
     known = simulator.target.operation_names
     if all(name in known for name in circuit.count_ops()):
         return circuit
-    defer_vendor_stages()
-    return transpile(circuit, simulator, optimization_level=0)
+    with compiling():
+        return transpile(circuit, simulator, optimization_level=0)
 
 
 def _unitary_part(circuit: QuantumCircuit) -> QuantumCircuit:

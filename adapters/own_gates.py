@@ -14,6 +14,7 @@ from qiskit.circuit.equivalence_library import SessionEquivalenceLibrary
 from qiskit.circuit.library.standard_gates import get_standard_gate_name_mapping
 from qiskit.quantum_info import Operator
 
+from adapters.compiler_stages import compiling
 from adapters.open_hardware.circuits import definitions
 from qcpaas.errors import InputError
 
@@ -28,9 +29,12 @@ def teach(gate_definitions: str, device: str) -> None:
         InputError: A standard gate is made of other gates wrongly, or this process knows another
             gate by the same name.
     """
-    if not gate_definitions.strip():
-        return
-    found = definitions(gate_definitions)
+    if gate_definitions.strip():
+        with compiling():
+            _teach(definitions(gate_definitions), device)
+
+
+def _teach(found: dict[str, QuantumCircuit], device: str) -> None:
     standard = get_standard_gate_name_mapping()
     own = {name: body for name, body in found.items() if name not in standard}
     for name, body in found.items():
@@ -46,11 +50,12 @@ def teach(gate_definitions: str, device: str) -> None:
 
 def own_gate(name: str, num_qubits: int) -> Gate | None:
     """A gate that was taught, with free parameters."""
-    for key in SessionEquivalenceLibrary.keys():  # noqa: SIM118  no dictionary
-        if (key.name, key.num_qubits) == (name, num_qubits):
-            node = SessionEquivalenceLibrary.graph[SessionEquivalenceLibrary.node_index(key)]
-            count = len(node.equivs[0].params) if node.equivs else 0
-            return Gate(name, num_qubits, [Parameter(f"p{index}") for index in range(count)])
+    with compiling():
+        for key in SessionEquivalenceLibrary.keys():  # noqa: SIM118  no dictionary
+            if (key.name, key.num_qubits) == (name, num_qubits):
+                node = SessionEquivalenceLibrary.graph[SessionEquivalenceLibrary.node_index(key)]
+                count = len(node.equivs[0].params) if node.equivs else 0
+                return Gate(name, num_qubits, [Parameter(f"p{index}") for index in range(count)])
     return None
 
 

@@ -62,7 +62,7 @@ def tabulate(
     replaced.global_phase = 0.0  # no outcome depends on it
     found: dict[ParameterExpression, Parameter] = {}
     for instruction in circuit.data:
-        if any(symbolic(value) for value in instruction.operation.params):
+        if any(map(symbolic, instruction.params)):
             operation = instruction.operation.to_mutable()
             operation.params = [
                 found.setdefault(value, Parameter(f"value_{len(found)}"))

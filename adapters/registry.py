@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+import functools
+from importlib.metadata import EntryPoint, entry_points
 
 from adapters.contract import DeviceAdapter, DeviceProvider
 from adapters.vendor import Vendor
@@ -19,7 +20,12 @@ def providers() -> dict[str, DeviceProvider]:
     An adapter module imports its vendor's package inside the functions that need it, so that
     loading the provider stays cheap.
     """
-    return {entry.name: entry.load()() for entry in sorted(entry_points(group=GROUP))}
+    return {entry.name: entry.load()() for entry in _installed()}
+
+
+@functools.cache  # 25 ms, for each look at a device
+def _installed() -> list[EntryPoint]:
+    return sorted(entry_points(group=GROUP))
 
 
 def vendor(adapter: str) -> Vendor:

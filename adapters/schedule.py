@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
-from qiskit.circuit import CircuitInstruction, Delay
+from qiskit.circuit import CircuitInstruction
 
 from qcpaas.calibration import Quantity
 from qcpaas.errors import CircuitError
@@ -108,10 +109,8 @@ def schedule_alap(circuit: QuantumCircuit, duration: Duration, dt_s: float | Non
     for instruction in circuit.data:
         qubits = tuple(number[qubit] for qubit in instruction.qubits)
         bits.append((*qubits, *(number[clbit] for clbit in instruction.clbits)))
-        is_delay = isinstance(instruction.operation, Delay)
-        lengths.append(
-            delay_s(instruction, dt_s) if is_delay else duration(instruction.name, qubits)
-        )
+        name = instruction.name
+        lengths.append(delay_s(instruction, dt_s) if name == "delay" else duration(name, qubits))
     order = Order.of(bits, len(number))
     waits, total = order.alap(np.array(lengths, dtype=np.float64)[:, None])
     flat, starts = waits[:, 0].tolist(), order.starts.tolist()
@@ -144,6 +143,7 @@ def delay_s(instruction: CircuitInstruction, dt_s: float | None) -> float:
 def snapshot_durations(snapshot: Snapshot, physical_qubits: tuple[int, ...]) -> Duration:
     """Durations on the device, asked for by the circuit's own qubit numbers; 0 where unknown."""
 
+    @functools.cache
     def duration(name: str, qubits: tuple[int, ...]) -> float:
         place = tuple(physical_qubits[qubit] for qubit in qubits)
         if name == "measure":

@@ -16,9 +16,9 @@ from pydantic import ConfigDict, ValidationError
 from adapters.credentials import Credentials, NoCredentials
 from adapters.registry import vendors
 from adapters.vendor import Vendor
+from blocks.slugs import block_slug
 from qcpaas.devices import DeviceRegistration
 from qcpaas.errors import CredentialsRefused
-from qcpaas.prefect_blocks import block_slug
 
 
 def credentials_block(vendor: Vendor) -> type[Block]:

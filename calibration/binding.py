@@ -74,6 +74,8 @@ class Binder:
         corrections: Corrections = NO_CORRECTIONS,
         incumbent: tuple[int, ...] | None = None,
         min_gain: float = 0.0,
+        *,
+        taken: frozenset[int] = frozenset(),
     ) -> Bound:
         """Choose the physical qubits, fix gate directions, and attach the readout model.
 
@@ -83,18 +85,20 @@ class Binder:
             incumbent: Physical qubits of the binding so far, kept unless they no longer work or
                 another placement is better by more than ``min_gain``.
             min_gain: In nats of log fidelity.
+            taken: Device qubits that others have; for a circuit that is not placed yet.
 
         Raises:
-            CalibrationError: No placement avoids what is out of order.
+            CalibrationError: No placement avoids what is out of order, or taken.
         """
         # Not by the portfolio itself: with a note added it is another with the same templates.
         circuit = (portfolio.templates, portfolio.snapshot_id, portfolio.note)
-        question = (*circuit, snapshot.content_id, corrections.version, incumbent, min_gain)
+        held = (incumbent, min_gain, taken)
+        question = (*circuit, snapshot.content_id, corrections.version, *held)
         known = self._answers.get(question)
         if known is not None and known[0].log_factors == corrections.log_factors:
             self._answers.move_to_end(question)
             return known[1]
-        choice = self._choose(portfolio, snapshot, corrections, incumbent, min_gain)
+        choice = self._choose(portfolio, snapshot, corrections, held)
         bound = self._bound(choice, portfolio, snapshot, corrections)
         self._answers[question] = corrections, bound
         if len(self._answers) > KEPT_BOUND:
@@ -106,10 +110,10 @@ class Binder:
         portfolio: Portfolio,
         snapshot: Snapshot,
         corrections: Corrections,
-        incumbent: tuple[int, ...] | None,
-        min_gain: float,
+        held: tuple[tuple[int, ...] | None, float, frozenset[int]],
     ) -> Choice:
-        best = self.placer.choose(portfolio, snapshot, corrections)
+        incumbent, min_gain, taken = held
+        best = self.placer.choose(portfolio, snapshot, corrections, taken)
         among = _among(best, portfolio)
         chosen = Choice(
             best.template,
@@ -119,10 +123,10 @@ class Binder:
         )
         if incumbent is None:
             return chosen
-        held = self._held(portfolio, snapshot, corrections, incumbent)
-        if held is None:
+        kept = self._held(portfolio, snapshot, corrections, incumbent)
+        if kept is None:
             return replace(chosen, reason=f"{chosen.reason}; the place before no longer works")
-        template, value = held
+        template, value = kept
         gain = best.log_fidelity - value
         if gain > min_gain + ROUNDING:
             reason = f"{chosen.reason}; the place before is {gain:.2g} nats worse"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,27 @@ class DeviceErrors:
             t2_s=np.minimum(t2_s, 2 * t1_s),  # more is not physical
             idle=factors.idle,
             operational=operational,
+        )
+
+    def without(self, taken: Collection[int]) -> DeviceErrors:
+        """The same with some qubits, and their couplers, out of order: others have them."""
+        if not taken:
+            return self
+        free = np.ones(len(self.operational), dtype=bool)
+        free[list(taken)] = False
+        open_couplers = free[self.couplers.first] & free[self.couplers.second]
+        return replace(
+            self,
+            two_qubit={
+                gate: np.where(open_couplers, errors, DEAD)
+                for gate, errors in self.two_qubit.items()
+            },
+            one_qubit={
+                gate: np.where(free, errors, DEAD) for gate, errors in self.one_qubit.items()
+            },
+            rotation=np.where(free, self.rotation, DEAD),
+            readout=np.where(free, self.readout, DEAD),
+            operational=self.operational & free,
         )
 
 

@@ -14,6 +14,7 @@ from qiskit.converters import circuit_to_dag, dag_to_circuit
 from qiskit.transpiler import TranspilerError
 from qiskit.transpiler.passes import GateDirection, Optimize1qGatesDecomposition
 
+from adapters.compiler_stages import compiling
 from adapters.target import gate_error
 from calibration.device_errors import DEAD
 from calibration.durations import Durations
@@ -215,7 +216,8 @@ def turn(
     # Without a pass manager, which takes as long as the two passes.
     dag = circuit_to_dag(circuit, copy_operations=False)
     try:
-        dag = merging.run(direction.run(dag))
+        with compiling():
+            dag = merging.run(direction.run(dag))
     except TranspilerError as error:
         raise CalibrationError(
             f"circuit {circuit.name} has a gate that the device has only the other way round at "

@@ -19,6 +19,7 @@ from qiskit import QuantumCircuit
 from qiskit.transpiler import PassManager, Target
 from qiskit.transpiler.passes import Optimize1qGatesDecomposition
 
+from adapters.compiler_stages import compiling
 from adapters.target import restrict
 from calibration.portfolio import (
     BAD_BYTES,
@@ -159,6 +160,7 @@ def _join(chain: Sequence[Template], circuit: QuantumCircuit, target: Target) ->
         }
         piece = part.circuit.assign_parameters(renewed) if renewed else part.circuit
         routed.compose(piece, part.home, range(circuit.num_clbits), inplace=True)
-    routed = PassManager([Optimize1qGatesDecomposition(target=target)]).run(routed)
+    with compiling():
+        routed = PassManager([Optimize1qGatesDecomposition(target=target)]).run(routed)
     last = chain[-1]
     return Template.compact(routed, [last.home[place] for place in last.positions])

@@ -30,6 +30,7 @@ ROUNDING = 12  # decimals of a nat: placements that differ by less are equal, an
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+_View = tuple[str, int, frozenset[int]]
 
 
 @dataclass(frozen=True)
@@ -63,22 +64,26 @@ class Placer:
         self.embeddings = Embeddings() if embeddings is None else embeddings
         self._scorers: OrderedDict[tuple[Template, tuple[str, ...]], Scorer] = OrderedDict()
         self._durations: tuple[Layout, Array, Durations] | None = None
-        self._devices: OrderedDict[tuple[str, int], tuple[Corrections, Device]] = OrderedDict()
+        self._devices: OrderedDict[_View, tuple[Corrections, Device]] = OrderedDict()
 
     def choose(
         self,
         portfolio: Portfolio,
         snapshot: Snapshot,
         corrections: Corrections = NO_CORRECTIONS,
+        taken: frozenset[int] = frozenset(),
     ) -> Placement:
         """The placement with the highest expected success probability.
 
         All placements are scored with typical durations, the best of them again with their own.
 
+        Args:
+            taken: Device qubits that are not to be used.
+
         Raises:
-            CalibrationError: Every placement needs something that is out of order.
+            CalibrationError: Every placement needs something that is out of order, or taken.
         """
-        device = self._device(snapshot, corrections)
+        device = self._device(snapshot, corrections, taken)
         found = [
             candidates(self._scorer(template, snapshot), self.embeddings, device, FINALISTS)
             for template in portfolio.templates
@@ -89,7 +94,7 @@ class Placer:
             losses = scorer.losses(group.rows, device, device.ranking)
             down = ~device.errors.operational[group.rows].all(axis=0)
             group.values = (losses.total + OUT_OF_ORDER * down).round(ROUNDING)
-        return _best(finalists, found, snapshot)
+        return _best(finalists, found, snapshot, taken)
 
     def value(
         self,
@@ -154,11 +159,16 @@ class Placer:
         self._scorers.move_to_end(key)
         return self._scorers[key]
 
-    def _device(self, snapshot: Snapshot, corrections: Corrections) -> Device:
+    def _device(
+        self,
+        snapshot: Snapshot,
+        corrections: Corrections,
+        taken: frozenset[int] = frozenset(),
+    ) -> Device:
         # The corrections themselves are kept with the answer, so that no others get their id.
-        key = (snapshot.content_id, id(corrections))
+        key = (snapshot.content_id, id(corrections), taken)
         if key not in self._devices:
-            errors = DeviceErrors.of(snapshot, corrections)
+            errors = DeviceErrors.of(snapshot, corrections).without(taken)
             self._devices[key] = (corrections, Device(errors, self._durations_of(snapshot)))
             if len(self._devices) > KEPT_DEVICES:
                 self._devices.popitem(last=False)
@@ -200,7 +210,10 @@ def _finalists(found: Sequence[Candidates]) -> list[_Group]:
 
 
 def _best(
-    finalists: Sequence[_Group], found: Sequence[Candidates], snapshot: Snapshot
+    finalists: Sequence[_Group],
+    found: Sequence[Candidates],
+    snapshot: Snapshot,
+    taken: frozenset[int],
 ) -> Placement:
     ranked = sorted(
         (-value, group.template, place)
@@ -209,6 +222,11 @@ def _best(
     )
     worth, template, place = ranked[0]
     if -worth < OUT_OF_ORDER / 2:
+        if taken:
+            raise CalibrationError(
+                f"{snapshot.device}: this circuit fits nowhere beside others that have, or border "
+                f"on, {len(taken)} qubits. Run it by itself."
+            )
         raise CalibrationError(
             f"{snapshot.device}: every placement of this circuit needs a qubit or coupler that is "
             f"out of order in snapshot {snapshot.content_id}. Choose another device."

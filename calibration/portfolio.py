@@ -14,7 +14,7 @@ from qiskit import QuantumCircuit
 from qiskit.transpiler import StagedPassManager, Target, generate_preset_pass_manager
 from qiskit.transpiler.passes.layout.vf2_layout import VF2LayoutStopReason
 
-from adapters.compiler_stages import defer_vendor_stages
+from adapters.compiler_stages import compiling
 from calibration.template import IGNORED, Template, leaves
 from qcpaas.circuits import circuit_key
 from qcpaas.errors import CircuitError
@@ -161,9 +161,10 @@ def route(
     Raises:
         CircuitError: It cannot be translated to the device's gates.
     """
-    manager = _pass_manager(target, seed, initial_layout, lies=lies)
     try:
-        routed = manager.run(circuit)
+        with compiling():
+            manager = _pass_manager(target, seed, initial_layout, lies=lies)
+            routed = manager.run(circuit)
     except qiskit.exceptions.QiskitError as error:
         raise CircuitError(
             f"circuit {circuit.name} cannot be compiled for this device: {error.message}"
@@ -191,7 +192,6 @@ def _pass_manager(
             qubits_initially_zero=initial_layout is None,
         )
 
-    defer_vendor_stages()
     manager = preset(3)
     if lies and initial_layout is None:
         # Level 3 searches for up to a minute whether the circuit lies on the device, and then for

@@ -8,7 +8,7 @@ import qiskit
 from qiskit import QuantumCircuit
 from qiskit.transpiler import Target, generate_preset_pass_manager
 
-from adapters.compiler_stages import defer_vendor_stages
+from adapters.compiler_stages import compiling
 from adapters.target import VIRTUAL, add_kind, operation_named
 from calibration.template import Template, without_qubits
 from calibration.timeline import TIMELESS
@@ -34,19 +34,25 @@ def recompiled(
     if source is None or source.num_qubits != width:
         return None
     target = compact_target(width, wanted, basis_gates)
-    defer_vendor_stages()
-    # Level 3 finds nothing more here, and takes three times as long. The circuit lies already.
-    manager = generate_preset_pass_manager(optimization_level=2, target=target, seed_transpiler=0)
-    manager.init = manager.layout = manager.routing = None
     laid = without_qubits(source, width)
     laid.global_phase = 0  # comes with the instructions
     laid.compose(source, list(template.positions), source.clbits, inplace=True)
     try:
-        circuit = manager.run(laid)
+        circuit = _recompiled(laid, target)
     except qiskit.exceptions.QiskitError:
         return None
     anew = Template(circuit, template.positions, template.home)
     return circuit if anew.interactions.keys() <= set(wanted) else None
+
+
+def _recompiled(laid: QuantumCircuit, target: Target) -> QuantumCircuit:
+    with compiling():
+        # Level 3 finds nothing more here, and takes three times as long.
+        manager = generate_preset_pass_manager(
+            optimization_level=2, target=target, seed_transpiler=0
+        )
+        manager.init = manager.layout = manager.routing = None  # it lies already
+        return manager.run(laid)
 
 
 def compact_target(

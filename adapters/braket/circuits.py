@@ -19,7 +19,7 @@ from qiskit.exceptions import QiskitError
 
 from adapters.braket.gates import BRAKET, written
 from adapters.braket.properties import Facts
-from adapters.compiler_stages import defer_vendor_stages
+from adapters.compiler_stages import compiling
 from adapters.parameters import ParameterTable, tabulate
 from qcpaas.errors import SubmissionRefused
 from qcpaas.execution import Experiment
@@ -152,9 +152,9 @@ def _unrolled(circuit: QuantumCircuit, dialect: Dialect) -> QuantumCircuit:
     }  # fmt: skip
     if all(item.operation.name in known or not _is_gate(item) for item in circuit.data):
         return circuit
-    defer_vendor_stages()
     try:
-        return transpile(circuit, basis_gates=sorted(known), optimization_level=0)
+        with compiling():
+            return transpile(circuit, basis_gates=sorted(known), optimization_level=0)
     except QiskitError as error:
         raise SubmissionRefused(
             f"circuit {circuit.name} has gates that {dialect.device} does not take, and that are "

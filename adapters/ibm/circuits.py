@@ -11,6 +11,7 @@ from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import ParameterExpression
 from qiskit.quantum_info import SparsePauliOp
 
+from adapters.compiler_stages import compiling
 from qcpaas.errors import SubmissionRefused
 from qcpaas.execution import Experiment
 
@@ -69,7 +70,8 @@ def folded(pub: Pub, primitive: Any) -> Any:
         convert_to_rzz_valid_pub,
     )
 
-    turned = PassManager([FoldRzzAngle()]).run(circuit)
+    with compiling():
+        turned = PassManager([FoldRzzAngle()]).run(circuit)
     if not any(turned_by.parameters for turned_by in _angles(turned)):
         return (turned, *pub[1:])
     return convert_to_rzz_valid_pub(primitive, (turned, *pub[1:]))
