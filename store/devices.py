@@ -86,6 +86,28 @@ class Devices:
                     "asked for."
                 )
 
+    def note_availability(
+        self,
+        name: str,
+        at: datetime,
+        online: bool,
+        back_at: datetime | None,
+        queue_length: int | None,
+    ) -> None:
+        """Note what a device said of itself, for the scheduler.
+
+        Args:
+            back_at: When it takes work again, of one that is away and says so.
+        """
+        told = {
+            "availability_at": at,
+            "online": online,
+            "back_at": None if online else back_at,
+            "queue_length": queue_length,
+        }
+        with self._store.write() as connection:
+            connection.execute(DEVICE.update().where(DEVICE.c.name == name).values(**told))
+
     def get(self, name: str) -> DeviceInfo | None:
         with self._store.read() as connection:
             row = connection.execute(_devices().where(DEVICE.c.name == name)).one_or_none()
@@ -118,6 +140,7 @@ def _devices() -> Select[tuple[object, ...]]:
         DEVICE.c.asked_at,
         DEVICE.c.answered_at,
         DEVICE.c.problem,
+        DEVICE.c.concurrent_jobs,
         PULL.c.content_id.label("snapshot_id"),
         PULL.c.pulled_at.label("calibrated_at"),
     ).select_from(DEVICE.outerjoin(PULL, PULL.c.pull_id == newest))

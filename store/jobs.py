@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Row,
     ScalarSelect,
     Table,
+    Update,
     case,
     func,
     literal,
@@ -21,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from qcpaas.errors import UnknownJob
+from qcpaas.errors import JobCancelled, UnknownJob
 from qcpaas.schemas import CircuitJob, ErrorReport, Job, JobRecord, JobState, Progress, WorkloadJob
 from store.database import Store
 from store.ledger_rows import CALL, SUBMISSION, SubmissionState
@@ -34,6 +36,7 @@ JOB = table(JobRow)
 _PUBLIC = [column for column in JOB.c if column.name != "spec"]
 _FINISHED = [state.value for state in JobState if state.finished]
 _AT_REST = [*_FINISHED, JobState.INTERRUPTED.value, JobState.HELD.value]
+_GOES_ON = [JobState.INTERRUPTED.value, JobState.HELD.value]
 _NOT_STARTED_AGAIN = [JobState.RUNNING.value, JobState.COMPLETED.value]
 _SPEC: TypeAdapter[CircuitJob | WorkloadJob] = TypeAdapter(Job)
 
@@ -50,7 +53,7 @@ class Jobs:
         A second call with the same job id answers the first one's record, and renews the flow
         run that it belongs to.
         """
-        insert = self._store.insert(JOB).values(**_row(job), flow_run_id=flow_run_id)
+        insert = self._store.insert(JOB).values(**job_row(job), flow_run_id=flow_run_id)
         with self._store.write() as connection:
             connection.execute(insert.on_conflict_do_nothing())
             if flow_run_id is not None:
@@ -65,7 +68,8 @@ class Jobs:
         One that was interrupted or held keeps its start and its progress. A running job stays as
         it is, and so does a completed one: look at the answer's state before working on it.
         """
-        goes_on = JOB.c.state.in_([JobState.INTERRUPTED.value, JobState.HELD.value])
+        begun = JOB.c.started_at.is_not(None)
+        goes_on = JOB.c.state.in_(_GOES_ON) | ((JOB.c.state == JobState.QUEUED.value) & begun)
         now = literal(datetime.now(UTC), JOB.c.started_at.type)
         change = update(JOB).where(JOB.c.job_id == job_id, JOB.c.state.not_in(_NOT_STARTED_AGAIN))
         return self._change(
@@ -76,6 +80,32 @@ class Jobs:
                 finished_at=None,
                 pruned_at=None,
                 error=None,
+                progress=case((goes_on, JOB.c.progress), else_=to_text(Progress())),
+            ),
+        )
+
+    def requeue(self, job_id: str) -> JobRecord:
+        """Queue a job that ended without a result, or waits, to go on; others stay as they are.
+
+        One that was interrupted or held keeps its start and its progress.
+
+        Raises:
+            UnknownJob: There is no such job.
+        """
+        goes_on = JOB.c.state.in_(_GOES_ON)
+        change = update(JOB).where(
+            JOB.c.job_id == job_id,
+            JOB.c.state.in_([*_GOES_ON, JobState.FAILED.value, JobState.CANCELLED.value]),
+        )
+        return self._change(
+            job_id,
+            change.values(
+                state=JobState.QUEUED.value,
+                started_at=case((goes_on, JOB.c.started_at), else_=None),
+                finished_at=None,
+                pruned_at=None,
+                error=None,
+                interruptions=0,
                 progress=case((goes_on, JOB.c.progress), else_=to_text(Progress())),
             ),
         )
@@ -169,9 +199,17 @@ class Jobs:
         with self._store.read() as connection:
             return _record(connection, job_id)
 
-    def all(self, limit: int = 50) -> list[JobRecord]:
+    def some(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
+        """Those of some jobs that there are, by id."""
+        with self._store.read() as connection:
+            rows = connection.execute(select(*_PUBLIC).where(JOB.c.job_id.in_(job_ids))).all()
+        return {row.job_id: _public(row) for row in rows}
+
+    def all(self, limit: int = 50, state: JobState | None = None) -> list[JobRecord]:
         """The newest first."""
         newest = select(*_PUBLIC).order_by(JOB.c.created_at.desc(), JOB.c.job_id.desc())
+        if state is not None:
+            newest = newest.where(JOB.c.state == state.value)
         with self._store.read() as connection:
             rows = connection.execute(newest.limit(limit)).all()
         return [_public(row) for row in rows]
@@ -230,7 +268,18 @@ def _record(connection: Connection, job_id: str) -> JobRecord:
     return _public(row)
 
 
-def _row(job: CircuitJob | WorkloadJob) -> dict[str, Any]:
+def cancelled_row(job_id: str, why: str, now: datetime) -> Update:
+    """The statement that cancels a job which has no process."""
+    error = ErrorReport(type=JobCancelled.__name__, message=f"job {job_id}: {why}")
+    return (
+        update(JOB)
+        .where(JOB.c.job_id == job_id, JOB.c.state.not_in(_FINISHED))
+        .values(state=JobState.CANCELLED.value, finished_at=now, error=to_text(error))
+    )
+
+
+def job_row(job: CircuitJob | WorkloadJob) -> dict[str, Any]:
+    """A new job's row."""
     return {
         "job_id": job.job_id,
         "kind": job.kind,

@@ -70,6 +70,8 @@ def test_a_created_job_is_queued(store: Store) -> None:
         "finished_at": None,
         "error": None,
         "flow_run_id": "run-1",
+        "owner": "",
+        "schedule": None,
     }
     assert Jobs(store).get("job-1") == record
 
@@ -102,6 +104,26 @@ def test_a_job_runs_from_start_to_finish(store: Store) -> None:
     assert finished.finished_at is not None
     assert started.created_at <= started.started_at <= finished.finished_at
     assert jobs.get("job-1") == finished
+
+
+def test_a_queued_job_that_goes_on_keeps_its_start_and_one_that_failed_begins_anew(
+    store: Store,
+) -> None:
+    jobs = Jobs(store)
+    jobs.create(circuit_job())
+    begun = jobs.start("job-1")
+    jobs.report("job-1", Progress(stage="execute", done=1))
+    jobs.interrupt("job-1", ERROR)
+    waiting = jobs.requeue("job-1")
+    assert (waiting.state, waiting.error) == (JobState.QUEUED, None)
+    assert jobs.requeue("job-1") == waiting
+    again = jobs.start("job-1")
+    assert (again.started_at, again.progress.done) == (begun.started_at, 1)
+    assert jobs.requeue("job-1") == again
+    jobs.finish("job-1", JobState.FAILED, ERROR)
+    anew = jobs.requeue("job-1")
+    assert (anew.state, anew.started_at, anew.finished_at) == (JobState.QUEUED, None, None)
+    assert jobs.start("job-1").progress.done == 0
 
 
 def test_starting_a_running_job_keeps_its_start(store: Store) -> None:

@@ -59,6 +59,11 @@ def leave(store: Store, job_id: str, ended: timedelta | None, size: int = 1000) 
             )
 
 
+OF_DEVICES = {"lease", "observation"}
+# As the job's own row: whose it was, what it took, and with whom.
+OF_THE_BACKLOG = {"admission", "shared_job", "start_forecast"}
+
+
 def rows_of(store: Store, job_id: str) -> dict[str, int]:
     """How many rows a job has in each table that knows jobs."""
     tables = [each for each in Row.metadata.sorted_tables if "job_id" in each.c]
@@ -68,7 +73,7 @@ def rows_of(store: Store, job_id: str) -> dict[str, int]:
                 select(func.count()).select_from(each).where(each.c.job_id == job_id)
             )
             for each in tables
-            if each.name not in {"lease", "observation"}  # they belong to a device
+            if each.name not in {*OF_DEVICES, *OF_THE_BACKLOG}
         }
 
 
