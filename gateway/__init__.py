@@ -1,5 +1,6 @@
-"""The API gateway and workflow manager: where a multi-user HTTP front belongs.
+"""The API gateway and workflow manager: who may what, where and when jobs run.
 
-Clients speak to Prefect's API through ``qcpaas.transport.Transport``; a gateway takes the place
-of that transport without a change to the programming model.
+`api` is what clients reach over HTTP, behind `front_door`; `submission` takes a job in; `admission`
+keeps the backlog and hands it to `engine`, by `scheduling`'s policy. It runs no code of users, and
+imports no flow: runs are those of Prefect's deployments, by name.
 """

@@ -1,0 +1,1 @@
+"""Letting people in: the seam, and the ways that come with the platform."""

@@ -1,0 +1,1 @@
+"""Which workers have what a job needs."""
