@@ -1,4 +1,4 @@
-"""What Prefect's pages show of a job: progress, results, plots; and what clients read there."""
+"""What Prefect's pages show of a job: progress, results, plots."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from qcpaas.values import decode
 from qcpaas.wire import Wire
 from tasks.device import Device
 
-RESULT = "result"  # artifact types that clients look for, beside Prefect's own
+RESULT = "result"  # artifact types, beside Prefect's own
 ERROR = "error"
 ENVIRONMENT_KEY = "worker-environment"
 SHOWN_ROWS = 100
@@ -32,7 +32,7 @@ INLINE_BYTES = 2_000_000  # a larger result is sent without its executions, whic
 
 
 def publish_result(result: JobResult) -> None:
-    """The whole answer as JSON, for clients that reach only Prefect's API."""
+    """The whole answer as JSON, for people who look at Prefect's pages."""
     if len(result.model_dump_json()) > INLINE_BYTES:
         manifest = result.manifest.model_copy(update={"executions": (), "circuits": {}})
         result = result.model_copy(update={"manifest": manifest})

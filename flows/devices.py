@@ -14,7 +14,7 @@ from flows.calibration_pages import publish_calibration, publish_devices
 from qcpaas.calibration_artifacts import KnownDevices
 from qcpaas.devices import DeviceInfo, DeviceRegistration
 from qcpaas.errors import InputError
-from qcpaas.prefect_questions import ANSWER
+from qcpaas.prefect_api import ANSWER
 from qcpaas.settings import Settings
 from store.database import Store, open_store
 from store.devices import Devices

@@ -17,7 +17,16 @@ from prefect.states import Suspended
 from prefect.utilities.engine import propose_state_sync
 
 from flows import artifacts
-from qcpaas.errors import JobCancelled, JobHeld, PlatformError, Superseded, UnknownJob
+from flows.limits import said_of
+from qcpaas.errors import (
+    JobCancelled,
+    JobFailed,
+    JobHeld,
+    NotReady,
+    PlatformError,
+    Superseded,
+    UnknownJob,
+)
 from qcpaas.prefect_api import PrefectApi
 from qcpaas.reports import report_error
 from qcpaas.schemas import ErrorReport, JobState
@@ -40,6 +49,7 @@ def ending_of(job_id: str, store: Store, error: BaseException) -> BaseException:
     if isinstance(error, Superseded):
         get_run_logger().warning("%s", error)
         return Abort(str(error))  # another process has the job: nothing is said of it here
+    error = said_of(error)
     try:
         _record(job_id, store, error)
     except PlatformError as unrecorded:  # no space, or no database: the flow run still says why
@@ -78,15 +88,40 @@ def mark_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -
 def mark_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Prefect's crash hook: the job will go on in another process, or does already."""
     job_id = _job_id(flow_run)
-    message = f"its process died ({state.message or 'no reason is known'}); it will go on."
+    why = (state.message or "no reason is known").rstrip(".")
+    report = goes_on(f"its process died ({why}).", job_id)
     with open_store(Settings().resolved_store_url) as store:
         lease = Leases(store).get(f"job/{job_id}")
         if lease is not None and not lease.free and alive(lease.holder) is not False:
             return
+        jobs = Jobs(store)
         try:
-            Jobs(store).interrupt(job_id, ErrorReport(type="JobFailed", message=message))
+            if jobs.get(job_id).state is JobState.RUNNING:  # one that had not begun stays queued
+                jobs.interrupt(job_id, report)
         except UnknownJob:
             return
+
+
+def goes_on(why: str, job_id: str) -> ErrorReport:
+    """Why an interrupted job has no answer yet."""
+    return ErrorReport(
+        type=NotReady.__name__,
+        message=f"{why} It goes on by itself within some minutes; `qcpaas resume {job_id} "
+        "--remote` lets it go on now.",
+        retryable=True,
+    )
+
+
+def mark_failed(flow_run: FlowRun, message: str) -> None:
+    """Of a run whose process was ended for good: its job is not taken up again."""
+    job_id = _job_id(flow_run)
+    report = ErrorReport(type=JobFailed.__name__, message=message)
+    with open_store(Settings().resolved_store_url) as store:
+        try:
+            Jobs(store).finish(job_id, JobState.FAILED, report)
+        except UnknownJob:
+            return  # it ended before it had begun
+    artifacts.post_error(PrefectApi(str(PREFECT_API_URL.value())), job_id, report)
 
 
 def _job_id(flow_run: FlowRun) -> str:

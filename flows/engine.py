@@ -18,13 +18,16 @@ RETRIES = "7"  # pauses of 2, 4, 8, ... s, four minutes in all
 def main() -> None:
     """Becomes the run that ``PREFECT__FLOW_RUN_ID`` names."""
     os.environ["PREFECT_CLIENT_MAX_RETRIES"] = RETRIES
-    folder = os.environ.get("QCPAAS_DATA_DIR")
-    if folder is not None:
-        _write_to(Path(folder) / "logs" / "runs.log")
+    write_to_run_log()
     runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
 
 
-def _write_to(file: Path) -> None:
+def write_to_run_log() -> None:
+    """Let what this process writes go to the platform's log of runs, where there is one."""
+    folder = os.environ.get("QCPAAS_DATA_DIR")
+    if folder is None:
+        return
+    file = Path(folder) / "logs" / "runs.log"
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("ab") as log:
         for stream in (sys.stdout, sys.stderr):

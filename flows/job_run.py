@@ -2,47 +2,44 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import ConcurrencyLeaseHolder
-from prefect.concurrency.sync import concurrency
 from prefect.context import FlowRunContext
-from prefect.exceptions import ObjectAlreadyExists
 from prefect.logging import get_run_logger
 from pydantic import JsonValue
 
 from adapters.compiler_stages import defer_vendor_stages
 from flows import artifacts, mitigation_pages
+from flows.device_hold import DeviceHold
 from flows.endings import ending_of
+from flows.job_trace import job_trace
 from flows.ownership import Ownership, owning
 from flows.progress import ProgressReporter
 from qcpaas.manifest import JobResult
 from qcpaas.schemas import CircuitJob, JobState, WorkloadJob
 from qcpaas.settings import Settings
+from store.admissions import Admissions
 from store.database import Store, open_store
 from store.jobs import Jobs
 from store.ledger import Ledger
+from store.reservations import Reservations
 from store.results import Results
 from tasks.device import Device
+from tasks.estimation.learning import learn_quietly
 from tasks.execute import JournalledDevice
 from tasks.journal import Journal
 from tasks.patience import Patience
 
 INLINE_EXECUTIONS = 1_000  # a longer loop's are read from the store, not from Prefect's pages
-SLOT_LEASE_S = 60.0  # the shortest that Prefect takes: how long a dead run's slot stays taken
 
 # Settings of the job's own device that mean nothing on another.
 _OF_ONE_DEVICE = {"noise_model": None, "gate_for_gate": False, "snapshot_id": None}
-
-_FORBIDDEN = re.compile(r"[/%&><]")  # in the name of a Prefect limit; addresses have them
 
 T = TypeVar("T")
 
@@ -95,30 +92,22 @@ class JobRun:
 
     @contextmanager
     def holding_device(self) -> Iterator[None]:
-        """Hold one of the device's slots, so that no more jobs share it than it takes.
-
-        Prefect's limit is the queue, which its pages show. The lease behind it is the lock: it
-        stands when a server that was away has given the slot to somebody else.
-        """
-        limit = f"device-{_FORBIDDEN.sub('_', self.device.name)}"
-        slots = self.device.capabilities.concurrent_jobs
+        """Hold one of the device's slots, but not in a window that is reserved for others."""
         if not self.elsewhere:
             self.progress.stage("waiting for the device")
-        holder = ConcurrencyLeaseHolder(type="flow_run", id=current_flow_run_id())
-        # Two first jobs of a device make the limit at once: one of them finds it made.
-        with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
-            client.upsert_global_concurrency_limit_by_name(limit, slots)
-        with (
-            concurrency(
-                limit,
-                occupy=1,
-                strict=True,
-                holder=holder,
-                lease_duration=SLOT_LEASE_S,
-                raise_on_lease_renewal_failure=False,
-            ),
-            self.ownership.device(self.device.name, slots, self.progress.say),
-        ):
+        backend = self.backend
+        hold = DeviceHold(
+            device=self.device.name,
+            slots=self.device.capabilities.concurrent_jobs,
+            run_id=current_flow_run_id(),
+            ownership=self.ownership,
+            patience=backend.patience,
+            say=self.progress.say,
+            calendar=Reservations(self.store),
+            owner=self.patiently(lambda: Admissions(self.store).owner(self.job.job_id)),
+            let_go=backend.scope.close,
+        )
+        with hold, backend.taking_turns(hold.make_way):
             yield
 
     def patiently(self, attempt: Callable[[], T]) -> T:
@@ -152,7 +141,10 @@ def job_run(job: CircuitJob | WorkloadJob) -> Iterator[JobRun]:
     cancelled = cancellation.get() or threading.Event()
     patience = Patience(cancelled, log=log)
     settings = Settings()
-    with patience.through(lambda: open_store(settings.resolved_store_url)) as store:
+    with (
+        job_trace(job, settings.otlp_endpoint),
+        patience.through(lambda: open_store(settings.resolved_store_url)) as store,
+    ):
         jobs = Jobs(store)
         flow_run_id = str(current_flow_run_id())
         patience.through(lambda: jobs.create(job, flow_run_id=flow_run_id))
@@ -165,6 +157,7 @@ def job_run(job: CircuitJob | WorkloadJob) -> Iterator[JobRun]:
                     yield JobRun(job, store, backend, progress, ownership)
                 ownership.check()
                 patience.through(lambda: jobs.finish(job.job_id, JobState.COMPLETED))
+            learn_quietly(store, job.execution.backend)
         except BaseException as error:
             ending = ending_of(job.job_id, store, error)
             if ending is error:

@@ -20,6 +20,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from flows import image_workers
+from flows.image_workers import renew_images
 from flows.observation import Observer
 from flows.recovery import Kind, Repair, decide
 from flows.repairs import Workshop
@@ -104,6 +106,7 @@ def main(
     workers = [name for name in here.split(",") if name]
     with _patiently_opened() as store, ShownRepairs(_say) as shown:
         threading.Thread(target=_renew, args=(store,), name="renew", daemon=True).start()
+        threading.Thread(target=_images, args=(api, store), name="images", daemon=True).start()
         observer = Observer(api, store, workers, slots)
         service = Service(observer, Workshop(api, store), shown)
         _say(f"looking every {LOOK_EVERY_S:g} s")
@@ -120,6 +123,15 @@ def _renew(store: Store) -> NoReturn:
         except QCPaaSError as error:
             _say(f"cannot renew leases: {error}")
         time.sleep(RENEWED_EVERY_S)
+
+
+def _images(api: PrefectApi, store: Store) -> NoReturn:
+    while True:
+        try:
+            renew_images(api, store)
+        except QCPaaSError as error:
+            _say(f"cannot renew what images have: {error}")
+        time.sleep(image_workers.RENEWED_EVERY_S)
 
 
 def _patiently_opened() -> Store:

@@ -299,6 +299,8 @@ def _crashed(case: _Case) -> Repair | None:
         return case.repair(Kind.RESCHEDULE, "it crashed before it had begun") if lost else None
     if case.at_rest or (run.state == "FAILED" and run.age_s < TELL_S):
         return None
+    if job.state is JobState.QUEUED and run.attempts >= GIVE_UP_AFTER:
+        return case.repair(Kind.GIVE_UP, f"{run.attempts} processes died before it had begun")
     if job.interruptions >= GIVE_UP_AFTER:
         why = f"interrupted {job.interruptions} times in a row without getting any further"
         return case.repair(Kind.GIVE_UP, why)

@@ -13,13 +13,14 @@ from prefect.logging import get_run_logger
 from flows.calibration_pages import publish_calibration, publish_devices
 from flows.drift_events import look_for_drift
 from flows.stages import RETRY_DELAYS_S, is_retryable
-from qcpaas.errors import CalibrationError
+from qcpaas.errors import AdapterError, CalibrationError, UnknownDevice
 from qcpaas.settings import Settings
 from store.calibrations import Calibrations
 from store.database import Store, open_store
 from store.devices import Devices
 from tasks.calibrate import shared_pull
 from tasks.registered import open_registered
+from tasks.vendor_calendar import refresh_vendor_calendar
 
 RETRIES = 2
 
@@ -55,9 +56,14 @@ def refresh_calibration(devices: list[str] | None = None) -> None:
     retry_condition_fn=is_retryable,
 )
 def pull(name: str, store: Store, asked_at: datetime) -> str | None:
-    """One device's newest calibration; ``None`` where it has none."""
+    """One device's newest calibration, and what is reserved on it; ``None`` where it has none."""
+    adapter = open_registered(name, store)
     try:
-        return shared_pull(open_registered(name, store), store, asked_at).content_id
+        refresh_vendor_calendar(name, adapter, store)
+    except (AdapterError, UnknownDevice) as error:
+        get_run_logger().warning("the calendar of %s is not renewed: %s", name, error)
+    try:
+        return shared_pull(adapter, store, asked_at).content_id
     except CalibrationError as error:
         get_run_logger().info("%s", error)
         return None

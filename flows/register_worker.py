@@ -6,6 +6,7 @@ from prefect import flow
 
 from blocks.credentials import register_blocks
 from flows import artifacts
+from flows.image_workers import register_image
 from qcpaas.settings import Settings
 from store.database import open_store
 from tasks.environment import look_around
@@ -16,4 +17,6 @@ def register_worker() -> None:
     """Publish this worker's distributions, options and devices, and what opens its vendors'."""
     register_blocks()
     with open_store(Settings().resolved_store_url) as store:
-        artifacts.publish_environment(look_around(store))
+        environment = look_around(store)
+        artifacts.publish_environment(environment)
+        register_image(store, environment)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flows import artifacts
+from flows.endings import goes_on
 from flows.recovery import Kind, Repair
 from flows.run_processes import run_processes
 from qcpaas.errors import JobFailed, UnknownJob
@@ -146,9 +147,7 @@ class Workshop:
         """Tell the store; a job that knows already, or has ended, stays as it is."""
         if repair.job_id is None:
             return
-        report = ErrorReport(
-            type=JobFailed.__name__, message=f"{_sentence(repair.why)} It will go on."
-        )
+        report = goes_on(_sentence(repair.why), repair.job_id)
         try:
             if self._jobs.get(repair.job_id).state is JobState.RUNNING:
                 self._jobs.interrupt(repair.job_id, report)

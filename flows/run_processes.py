@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 _PROC = Path("/proc")
-_VARIABLE = b"PREFECT__FLOW_RUN_ID="
+VARIABLE = "PREFECT__FLOW_RUN_ID"
+_SETS = f"{VARIABLE}=".encode()
 
 
 def run_processes() -> dict[str, list[int]] | None:
@@ -22,8 +23,8 @@ def run_processes() -> dict[str, list[int]] | None:
         except OSError:
             continue  # it has ended, or is another user's
         for variable in variables:
-            if variable.startswith(_VARIABLE):
-                run_id = variable.removeprefix(_VARIABLE).decode()
+            if variable.startswith(_SETS):
+                run_id = variable.removeprefix(_SETS).decode()
                 found.setdefault(run_id, []).append(int(entry.name))
     return found
 

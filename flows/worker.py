@@ -1,100 +1,79 @@
-"""``python -m flows.worker``: Prefect's process worker, which waits through any outage.
+"""``python -m flows.worker``: takes up runs of the platform's pool, until told to end.
 
-The stock worker counts polls that failed and, after about a dozen, ends together with all jobs
-that it runs. While Prefect's database is away every poll fails. Nor does it come back soon after a
-long outage: its client doubles its pauses without a bound, so that it returns as late as the
-outage was long. Here a poll that fails is one that found nothing, and the worker's environment has
-its client retry so few times that the next poll is seconds away.
+A warm worker forks each run from a process that has imported everything; with ``--process`` each
+run starts an interpreter of its own, as Prefect's process worker does it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
+import signal
 import sys
 from typing import Annotated
 
-import httpx
 import typer
-from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.objects import FlowRun
-from prefect.client.schemas.responses import WorkerFlowRunResponse
-from prefect.exceptions import PrefectException
 from prefect.logging.configuration import setup_logging
-from prefect.utilities.processutils import setup_signal_handlers_worker
-from prefect.workers.process import ProcessWorker
 
 from flows.observation import POOL
-
-
-class PatientWorker(ProcessWorker):
-    """A process worker that ends only when it is told to."""
-
-    @classmethod
-    def __dispatch_key__(cls) -> str:
-        """Beside Prefect's own class, not in its place; both serve pools of type ``process``."""
-        return "qcpaas-process"
-
-    async def get_and_submit_flow_runs(self) -> list[FlowRun]:
-        try:
-            return await super().get_and_submit_flow_runs()
-        except httpx.HTTPError as error:
-            self._waits(error)
-            return []
-
-    async def sync_with_backend(self) -> None:
-        try:
-            await super().sync_with_backend()
-        except httpx.HTTPError as error:
-            self._waits(error)
-
-    async def _get_scheduled_flow_runs(self) -> list[WorkerFlowRunResponse]:
-        """Without those whose earlier attempt is not over here: its crash hook may still run.
-
-        The stock worker would end with an error, and all its jobs with it.
-        """
-        scheduled = await super()._get_scheduled_flow_runs()
-        busy = set(self.limiter.statistics().borrowers)
-        return [response for response in scheduled if response.flow_run.id not in busy]
-
-    async def _propose_crashed_state(
-        self, flow_run: FlowRun, message: str, client: PrefectClient | None = None
-    ) -> None:
-        """Not of a run that goes on by now.
-
-        Prefect says it a second time once the crash hooks have run, seconds after the first: by
-        then another worker may have taken the run up again.
-        """
-        if not await self._goes_on(flow_run):
-            await super()._propose_crashed_state(flow_run, message, client)
-
-    async def _goes_on(self, flow_run: FlowRun) -> bool:
-        try:
-            now = await self.client.read_flow_run(flow_run.id)
-        except (httpx.HTTPError, PrefectException):
-            return False
-        elsewhere = now.labels.get("prefect.worker.name", self.name) != self.name
-        return elsewhere or (now.state is not None and now.state.is_scheduled())
-
-    def _waits(self, error: httpx.HTTPError) -> None:
-        """Raises what is no outage but a refusal."""
-        if isinstance(error, httpx.HTTPStatusError) and error.response.status_code < 500:
-            raise error
-        sys.stderr.write(f"{self.name} waits for the server: {type(error).__name__}: {error}\n")
+from flows.patient_worker import PatientWorker
+from flows.registration import Registration
+from flows.warm.release import check_release
+from qcpaas.errors import PlatformError
+from qcpaas.settings import Settings
 
 
 def main(
     name: Annotated[str, typer.Option(help="Of the worker, as pages show it.")],
     limit: Annotated[int, typer.Option(help="Runs at once.", min=1)] = 4,
+    warm: Annotated[
+        bool, typer.Option("--warm/--process", help="Fork runs, or start an interpreter for each.")
+    ] = True,
+    zygotes: Annotated[int, typer.Option(help="Processes kept ready to fork.", min=1)] = 1,
+    run_memory_mib: Annotated[
+        int | None,
+        typer.Option(help="MiB, beyond which a forked run fails; by default most of the machine."),
+    ] = None,
 ) -> None:
     """Take up runs of the platform's pool until told to end."""
     setup_logging()
-    setup_signal_handlers_worker(os.getpid(), f"worker {name}", _say)
-    worker = PatientWorker(work_pool_name=POOL, name=name, limit=limit)
+    worker = (
+        _warm(name, limit, zygotes, run_memory_mib)
+        if warm
+        else PatientWorker(work_pool_name=POOL, name=name, limit=limit)
+    )
+    registration = Registration(name, POOL, Settings().resolved_store_url)
+    registration.start()
     try:
-        asyncio.run(worker.start(printer=_say))
+        asyncio.run(_work(worker))
     except (asyncio.CancelledError, KeyboardInterrupt):
         _say(f"worker {name} stopped")
+    finally:
+        registration.close()
+
+
+async def _work(worker: PatientWorker) -> None:
+    """Until a signal ends it, in order: an interrupt would end all of its tasks at once."""
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    await worker.start(printer=_say)
+
+
+def _warm(name: str, limit: int, zygotes: int, run_memory_mib: int | None) -> PatientWorker:
+    try:
+        check_release()
+    except PlatformError as error:
+        raise SystemExit(f"error: {error}") from error
+    from flows.warm.worker import WarmWorker  # another Prefect may not have what it imports
+
+    return WarmWorker(
+        work_pool_name=POOL,
+        name=name,
+        limit=limit,
+        zygotes=zygotes,
+        run_memory_mib=run_memory_mib,
+    )
 
 
 def _say(*texts: object) -> None:

@@ -36,6 +36,8 @@ def bind_experiments(
     device: Device,
     policy: BindingPolicy,
     before: Sequence[Placed] = (),
+    *,
+    taken: frozenset[int] = frozenset(),
 ) -> tuple[Placed, ...]:
     """Experiments on physical qubits, parameters symbolic, observables carried along.
 
@@ -44,9 +46,10 @@ def bind_experiments(
     Args:
         before: How the same experiments are bound so far; a place is given up only for a better
             one, by the policy's measure.
+        taken: Device qubits that others have.
 
     Raises:
-        CalibrationError: No placement avoids what is out of order.
+        CalibrationError: No placement avoids what is out of order, or taken.
     """
     if not device.capabilities.compiles:
         return tuple(Placed(experiment, None) for experiment in experiments)
@@ -55,7 +58,9 @@ def bind_experiments(
     return tuple(
         Placed(_bind_as_given(experiment, device, snapshot), None)
         if portfolio is None
-        else _bind(experiment, portfolio, device, policy, snapshot=snapshot, before=earlier)
+        else _bind(
+            experiment, portfolio, device, policy, snapshot=snapshot, before=earlier, taken=taken
+        )
         for experiment, portfolio, earlier in zip(experiments, portfolios, held, strict=True)
     )
 
@@ -92,17 +97,21 @@ def _bind(
     *,
     snapshot: Snapshot,
     before: Placed | None,
+    taken: frozenset[int],
 ) -> Placed:
     incumbent = None if before is None else before.experiment.binding
     held = None if incumbent is None else incumbent.physical_qubits
 
     def bound(routings: Portfolio) -> Bound:
         corrections = device.corrections(policy)
-        return device.binder.bind(routings, snapshot, corrections, held, policy.min_gain)
+        gain = policy.min_gain
+        return device.binder.bind(routings, snapshot, corrections, held, gain, taken=taken)
 
     try:
         found, used = bound(portfolio), portfolio
     except CalibrationError:
+        if taken:
+            raise
         # Routed without regard to what is out of order; compiled around that, it may still fit.
         used = transpile_around(experiment.circuit, device, snapshot)
         held = None

@@ -8,7 +8,7 @@ import pickle
 import threading
 import zlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -104,6 +104,19 @@ class JournalledDevice(DeviceBackend):
             yield
         finally:
             self._planning.seed, self._planning.estimating = 0, False
+
+    @contextmanager
+    def taking_turns(self, make_way: Callable[[float], None]) -> Iterator[None]:
+        """Ask before each new submission of the block whether somebody else is to go first.
+
+        Args:
+            make_way: Told for how many seconds the device will be busy; returns when it may be.
+        """
+        before, self._submissions.make_way = self._submissions.make_way, make_way
+        try:
+            yield
+        finally:
+            self._submissions.make_way = before
 
     def execute(self, experiments: Sequence[Experiment]) -> tuple[Outcome, ...]:
         """Check everything, run it, wait for it, record it.

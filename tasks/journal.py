@@ -15,6 +15,7 @@ from qcpaas.circuits import circuit_key, to_payload
 from qcpaas.execution import Binding, Experiment, Outcome
 from qcpaas.manifest import CalibrationUse, Diagnostic, Manifest
 from qcpaas.schemas import CircuitPayload, Estimate, Job
+from qcpaas.tracing import span
 from qcpaas.wire import Wire
 from store.ledger import Ledger
 from store.results import Results
@@ -70,10 +71,11 @@ class Journal:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the time of a block to a stage."""
+        """Add the time of a block to a stage; a span of the job's trace."""
         started = time.perf_counter()
         try:
-            yield
+            with span(name):
+                yield
         finally:
             self.stage_seconds[name] += time.perf_counter() - started
 

@@ -120,4 +120,5 @@ def _described(adapter: DeviceAdapter, registration: DeviceRegistration) -> Devi
         address=registration.address,
         credentials=registration.credentials,
         description=f"{registration.address} through {registration.adapter}",
+        concurrent_jobs=capabilities.concurrent_jobs,
     )

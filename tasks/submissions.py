@@ -25,6 +25,7 @@ from qcpaas.errors import (
 )
 from qcpaas.execution import Experiment, Outcome
 from qcpaas.schemas import Recovery
+from qcpaas.tracing import span
 from store.ledger import Intent, Ledger, NewCall, RecordedSubmission, SubmissionState
 from store.records import decode_outcomes, encode_outcomes
 from tasks.patience import Patience
@@ -82,6 +83,8 @@ class Submissions:
     Attributes:
         patience: Waits through outages of the device and of the store.
         calibration: Names the device's calibration in force.
+        make_way: Called before something new is sent, with the seconds that the longest took so
+            far; returns when nobody else is to go first.
     """
 
     device: DeviceBackend
@@ -90,8 +93,10 @@ class Submissions:
     patience: Patience
     recovery: Recovery
     calibration: Callable[[], str | None] = lambda: None
+    make_way: Callable[[float], None] = lambda _: None
 
     def __post_init__(self) -> None:
+        self._longest_s = 0.0
         self.adapter = self.device.adapter
         self._adopt = self.recovery.adopt
 
@@ -142,6 +147,7 @@ class Submissions:
                 raise
             else:
                 seconds = (datetime.now(UTC) - sent.intent.submitted_at).total_seconds()
+                self._longest_s = max(self._longest_s, seconds)
                 outcomes: tuple[Outcome, ...] = result.counts or result.values
                 answer = encode_outcomes(outcomes)
                 self.ledger.answered(
@@ -150,6 +156,7 @@ class Submissions:
                 return Answered(sent.part, outcomes, result.qpu_s)
 
     def _send(self, part: Part, attempt: int) -> Sent:
+        self.make_way(self._longest_s)
         session = self.patience.through(self.scope.current)
         intent = Intent(
             call=part.index,
@@ -173,7 +180,8 @@ class Submissions:
             self.patience.check()
             # Written again before each try: another process may have taken over meanwhile.
             self.ledger.intend(intent, part.call)
-            return self.adapter.submit(submission, intent.token)
+            with span("device submit", device=self.adapter.name):
+                return self.adapter.submit(submission, intent.token)
 
         try:
             handle = self.patience.through(attempt)
@@ -247,11 +255,14 @@ class Submissions:
         self.patience.through(lambda: self.ledger.failed(intent.token, str(why)))
 
     def _await(self, handle: JobHandle) -> DeviceResult:
-        while True:
-            try:
-                return self.patience.through(lambda: self.adapter.result(handle, timeout_s=WAIT_S))
-            except ResultPending:
-                self.patience.check()
+        with span("device result", device=self.adapter.name, device_job_id=handle.device_job_id):
+            while True:
+                try:
+                    return self.patience.through(
+                        lambda: self.adapter.result(handle, timeout_s=WAIT_S)
+                    )
+                except ResultPending:
+                    self.patience.check()
 
     def _handle(self, token: str, device_job_id: str) -> JobHandle:
         return JobHandle(device=self.adapter.name, device_job_id=device_job_id, token=token)

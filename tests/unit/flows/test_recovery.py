@@ -167,6 +167,13 @@ def test_a_crashed_run_without_a_job_is_tried_a_few_times_while_it_is_new():
     assert kinds(replace(service, age_s=1e5), None) == []
 
 
+def test_a_run_whose_processes_die_before_the_job_begins_is_given_up():
+    queued = Job("job-1", JobState.QUEUED)
+    crashed = replace(RUN, state="CRASHED", attempts=GIVE_UP_AFTER - 1)
+    assert kinds(crashed, queued) == [Kind.RESCHEDULE]
+    assert kinds(replace(crashed, attempts=GIVE_UP_AFTER), queued) == [Kind.GIVE_UP]
+
+
 def test_a_cancellation_that_nobody_finishes_is_finished():
     cancelling = replace(RUN, state="CANCELLING")
     assert kinds(replace(cancelling, age_s=10.0)) == []

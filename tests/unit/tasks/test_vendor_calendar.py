@@ -1,0 +1,85 @@
+"""What vendors say of their devices' time, in the platform's calendar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from adapters.contract import Availability, Unsupported, Window
+from adapters.simulators import SimulatorAdapter
+from qcpaas.devices import DeviceInfo
+from qcpaas.errors import UnknownDevice
+from store.database import Store, open_store
+from store.devices import DEVICE, Devices
+from store.reservations import Reservations
+from tasks.vendor_calendar import refresh_vendor_calendar
+
+NOW = datetime.now(UTC)
+
+
+class Reserved(SimulatorAdapter):
+    """A device with a calendar of its own."""
+
+    def __init__(self, windows: Sequence[Window] | Unsupported, availability: Availability) -> None:
+        super().__init__("alpha", "statevector")
+        self._windows, self._availability = windows, availability
+
+    def availability(self) -> Availability:
+        return self._availability
+
+    def reservations(self) -> Sequence[Window] | Unsupported:
+        return self._windows
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(f"sqlite:///{tmp_path / 'store.db'}") as opened:
+        Devices(opened).register(DeviceInfo(name="alpha", adapter="rigetti", num_qubits=4))
+        yield opened
+
+
+def hours(begin: float, end: float, reservation_id: str = "") -> Window:
+    return Window(NOW + timedelta(hours=begin), NOW + timedelta(hours=end), reservation_id, "ours")
+
+
+def test_a_vendors_windows_are_in_the_calendar_and_follow_it(store: Store) -> None:
+    online = Availability(online=True)
+    refresh_vendor_calendar("alpha", Reserved([hours(1, 2, "17"), hours(3, 4)], online), store)
+    first, second = Reservations(store).between(NOW)
+    assert (first.reservation_id, first.source, first.holder) == ("rigetti-17", "rigetti", "*")
+    assert (first.begins_at, first.ends_at) == (NOW + timedelta(hours=1), NOW + timedelta(hours=2))
+    assert first.reason == "ours"
+    refresh_vendor_calendar("alpha", Reserved([hours(3, 5)], online), store)
+    (found,) = Reservations(store).between(NOW)
+    assert found.reservation_id == second.reservation_id
+    assert found.ends_at == NOW + timedelta(hours=5)
+
+
+def test_a_vendor_without_reservations_changes_no_calendar(store: Store) -> None:
+    online = Availability(online=True)
+    refresh_vendor_calendar("alpha", Reserved([hours(1, 2, "17")], online), store)
+    without = Reserved(Unsupported("reservations", "alpha takes none"), online)
+    refresh_vendor_calendar("alpha", without, store)
+    assert len(Reservations(store).between(NOW)) == 1
+
+
+def test_a_device_that_is_away_says_when_it_is_back(store: Store) -> None:
+    away = Availability(online=False, queue_length=7, next_window=hours(2, 3))
+    refresh_vendor_calendar("alpha", Reserved([], away), store)
+    with store.read() as connection:
+        row = connection.execute(select(DEVICE)).one()
+    assert (row.online, row.queue_length) == (False, 7)
+    assert row.back_at == NOW + timedelta(hours=2)
+    refresh_vendor_calendar("alpha", Reserved([], Availability(online=True)), store)
+    with store.read() as connection:
+        row = connection.execute(select(DEVICE)).one()
+    assert (row.online, row.back_at, row.queue_length) == (True, None, None)
+
+
+def test_an_unregistered_device_has_no_calendar(store: Store) -> None:
+    with pytest.raises(UnknownDevice):
+        refresh_vendor_calendar("beta", Reserved([], Availability(online=True)), store)
