@@ -96,3 +96,17 @@ class FeedbackReport(Wire):
     updated_at: datetime | None = None
     factors: tuple[LearntFactor, ...] = ()
     newest: tuple[Observation, ...] = ()
+
+
+class ObservedFidelity(Wire):
+    """A fidelity that a user knows of a finished job's circuit.
+
+    Attributes:
+        fidelity: As it was measured, readout errors included.
+        std_error: Of ``fidelity``.
+        device: Where the job is believed to have run; left out, wherever it did.
+    """
+
+    fidelity: float
+    std_error: float
+    device: str | None = None

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import zlib
 from datetime import datetime
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from qcpaas.calibration import CalibrationReport, DriftMark, Fit
 from qcpaas.devices import DeviceInfo
-from qcpaas.errors import PlatformError
 from qcpaas.wire import Wire
 
 CALIBRATION = "calibration"  # artifact types, beside Prefect's own
@@ -64,15 +62,3 @@ def pack_report(report: CalibrationReport) -> PackedCalibration:
         taken_at=report.taken_at,
         packed=base64.b64encode(zlib.compress(text.encode(), 9)).decode(),
     )
-
-
-def unpack_report(published: PackedCalibration) -> CalibrationReport:
-    """Raises `PlatformError` where another version packed it."""
-    try:
-        packed = base64.b64decode(published.packed, validate=True)
-        return CalibrationReport.model_validate_json(zlib.decompress(packed))
-    except (binascii.Error, zlib.error, ValidationError) as error:
-        raise PlatformError(
-            f"the published calibration of {published.device} cannot be read by this version of "
-            "the client. Use the client of the platform's version."
-        ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import math
 import platform
@@ -21,6 +20,7 @@ from qcpaas.errors import (
     nearest,
 )
 from qcpaas.frontends.reading import can_read
+from qcpaas.needs import unmet
 from qcpaas.schemas import (
     MAX_SHOTS,
     Bundle,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from qcpaas.worker import RuntimeWorkerBase
 
+_CLASS = re.compile(r"^class\s+(\w+)", re.MULTILINE)
 _LEVEL_NAMES = {"counts": "counts", "expectation": "expectation values"}
 _JSON_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "number": ((int, float), "a number"),
@@ -54,7 +55,7 @@ def check_job(job: CircuitJob | WorkloadJob, environment: Environment) -> None:
         InputError: The subclass says what is wrong; nothing was spent.
     """
     execution = job.execution
-    device = check_backend(execution.backend, environment)
+    device = max(considered(job, environment), key=lambda one: one.num_qubits)
     if not execution.exact:
         check_shots(execution.shots)
     if isinstance(job, WorkloadJob):
@@ -71,6 +72,21 @@ def check_job(job: CircuitJob | WorkloadJob, environment: Environment) -> None:
         if item.shots is not None:
             check_shots(item.shots)
     check_circuits(job, device, environment.options)
+
+
+def considered(job: CircuitJob | WorkloadJob, environment: Environment) -> list[DeviceInfo]:
+    """The device that a job names, or all that it can be given where it leaves that open.
+
+    Raises:
+        UnknownDevice: There is none of that name; or no name was given, and nobody chooses.
+    """
+    if job.execution.backend or not environment.chooses_devices:
+        return [check_backend(job.execution.backend, environment)]
+    if job.scheduling.devices:
+        return [check_backend(name, environment) for name in job.scheduling.devices]
+    # What is exact would always seem best.
+    real = [device for device in environment.devices if not device.simulator]
+    return real or list(environment.devices) or [check_backend("", environment)]
 
 
 def check_backend(name: str, environment: Environment) -> DeviceInfo:
@@ -264,7 +280,7 @@ def missing(bundle: Bundle, environment: Environment) -> list[str]:
                 f"worker has {version}. Install {requirement.name} {version} here, or "
                 f"{requirement.version} there."
             )
-    return lacking
+    return lacking + unmet(bundle.needs, environment.distributions, environment.python)
 
 
 def check_inputs(
@@ -309,11 +325,11 @@ def _as_json(value: Any, where: str) -> JsonValue:
 
 
 def bundle_classes(bundle: Bundle) -> frozenset[str]:
-    """Names of all classes that a bundle's modules define at their top level."""
-    trees = (ast.parse(source) for source in bundle.modules.values())
-    return frozenset(
-        node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)
-    )
+    """Names of all classes that a bundle's modules define at their top level.
+
+    Found as text: a hostile source can bring Python's parser down, and with it this process.
+    """
+    return frozenset(name for source in bundle.modules.values() for name in _CLASS.findall(source))
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -57,6 +57,7 @@ class DeviceInfo(Wire):
         problem: Why it did not answer then; empty where it did.
         address: What its vendor calls it; empty where the platform has it without registration.
         credentials: Name of those that open it; empty for the environment's.
+        concurrent_jobs: Submissions that it takes side by side.
     """
 
     name: str
@@ -71,3 +72,4 @@ class DeviceInfo(Wire):
     asked_at: datetime | None = None
     answered_at: datetime | None = None
     problem: str = ""
+    concurrent_jobs: int = Field(default=1, ge=1)

@@ -9,6 +9,7 @@
     │   ├── UnknownDevice
     │   ├── UnknownJob
     │   ├── UnknownSnapshot
+    │   ├── Conflict                the same key was used for another job, or the name is taken
     │   └── PackingError            a workload that cannot travel to a worker
     ├── JobError                    the job ran, and did not end well
     │   ├── WorkloadError           the user's own code raised
@@ -34,7 +35,12 @@
         ├── PlatformUnavailable     (retryable)
         ├── StoreFull               no space left for the database
         ├── Superseded              another process has taken over the job or its device
-        └── NotReady                asked for too early
+        ├── NotReady                asked for too early
+        ├── NotLetIn                nobody that the platform knows
+        ├── Forbidden               somebody that may not do this
+        ├── TooMuch                 (retryable) more requests, or data, than anybody may send
+        ├── LimitReached            as much of the platform as the user's limits allow
+        └── NoWorker                no worker has what the job needs
 
 ``retryable`` says whether the same request can succeed later; the flows' retry condition reads it.
 ``exit_code`` is what the ``qcpaas`` command ends with.
@@ -83,6 +89,10 @@ class UnknownJob(InputError):
 
 
 class UnknownSnapshot(InputError):
+    pass
+
+
+class Conflict(InputError):
     pass
 
 
@@ -195,6 +205,32 @@ class Superseded(PlatformError):
 
 
 class NotReady(PlatformError):
+    pass
+
+
+class NotLetIn(PlatformError):
+    """The message never repeats what was shown."""
+
+
+class Forbidden(PlatformError):
+    pass
+
+
+class TooMuch(PlatformError):
+    """``retry_after_s`` says when to ask again, where that helps."""
+
+    retryable = True
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class LimitReached(PlatformError):
+    pass
+
+
+class NoWorker(PlatformError):
     pass
 
 

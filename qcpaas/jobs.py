@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from qcpaas.errors import InputError, JobHeld, NotReady, PlatformUnavailable
 from qcpaas.manifest import Manifest
 from qcpaas.reports import rebuild
 from qcpaas.schemas import JobRecord, JobState, PartialResult, Progress, Recovery, WorkloadJob
+from qcpaas.transport import FollowingTransport
 
 if TYPE_CHECKING:
     from qcpaas.transport import Transport
@@ -159,10 +161,15 @@ class RuntimeJob:
     def watch(self, timeout: float | None = None) -> Iterator[JobRecord]:
         """Yield the job's record until it is finished, waits for a person, or ``timeout`` is over.
 
-        Polls after 0.1 s at first and every 2 s later. An outage of the platform of up to a
-        minute is waited through.
+        A platform that tells of changes is listened to; one that does not, or stops, is asked,
+        after 0.1 s at first and every 2 s later. An outage of up to a minute is waited through.
         """
         end = None if timeout is None else time.monotonic() + timeout
+        if isinstance(self._transport, FollowingTransport):
+            for record in _heard(self._transport.follow(self.job_id)):
+                yield record
+                if _is_over(record, end):
+                    return
         pause = _FIRST_POLL_S
         reached = time.monotonic()
         while True:
@@ -174,13 +181,22 @@ class RuntimeJob:
             else:
                 reached = time.monotonic()
                 yield record
-                if record.state.finished or record.waits_for_person:
-                    return
-                if end is not None and reached >= end:
+                if _is_over(record, end):
                     return
             left = pause if end is None else min(pause, max(0.0, end - time.monotonic()))
             time.sleep(left)
             pause = min(_LAST_POLL_S, 1.5 * pause)
+
+
+def _heard(records: Iterator[JobRecord]) -> Iterator[JobRecord]:
+    """What is heard of a job, until nothing more is."""
+    with suppress(PlatformUnavailable):
+        yield from records
+
+
+def _is_over(record: JobRecord, end: float | None) -> bool:
+    timed_out = end is not None and time.monotonic() >= end
+    return record.state.finished or record.waits_for_person or timed_out
 
 
 def decisions(

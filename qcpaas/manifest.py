@@ -108,11 +108,29 @@ class ExecutionRecord(Wire):
     qpu_s: float
 
 
+class SharedRun(Wire):
+    """That a job ran beside others, and what that was expected to cost it; never whose they are.
+
+    Attributes:
+        submission: The platform's name for all of it.
+        partners: How many other jobs there were.
+        log_fidelity_loss: Nats of the worst circuit's expected success probability that a place
+            beside the others cost, by the calibration that it was placed with.
+        qpu_s: Device seconds of the whole submission; the job's own part is ``spent_qpu_s``.
+    """
+
+    submission: str
+    partners: int
+    log_fidelity_loss: float = 0.0
+    qpu_s: float = 0.0
+
+
 class Manifest(Wire):
     """Everything that is needed to repeat or to question a result.
 
     ``job`` holds the circuits as submitted, ``circuits`` each distinct one as executed;
-    ``changes`` where the calibration moved between binding and execution.
+    ``changes`` where the calibration moved between binding and execution; ``shared`` that other
+    jobs ran beside it.
     """
 
     job: Job
@@ -126,6 +144,7 @@ class Manifest(Wire):
     stage_seconds: dict[str, float] = Field(default_factory=dict)
     estimate: Estimate | None = None
     spent_qpu_s: float = 0.0
+    shared: SharedRun | None = None
 
 
 class JobResult(Wire):

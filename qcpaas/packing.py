@@ -18,6 +18,7 @@ from typing import Any
 
 from qcpaas.errors import PackingError
 from qcpaas.local_modules import LocalModules
+from qcpaas.needs import read_needs
 from qcpaas.schemas import Bundle
 from qcpaas.slicing import cut
 from qcpaas.unpacking import check_worker_class, loaded
@@ -44,8 +45,8 @@ def pack(worker_class: type[RuntimeWorkerBase], *, also: Iterable[str] = ()) -> 
             f"{name} is defined inside a function or a class. Move it to the top of its module."
         )
     if worker_class.__module__ == _MAIN:
-        return _pack_main(name, also)
-    return _pack_module(worker_class.__module__, name)
+        return _with_needs(_pack_main(name, also), worker_class)
+    return _with_needs(_pack_module(worker_class.__module__, name), worker_class)
 
 
 def pack_file(
@@ -73,7 +74,11 @@ def pack_file(
         _add_slice(modules, stem, part, source)
         bundle = _bundle(f"{stem}:{class_name}", modules)
         with loaded(bundle) as worker_class:
-            return worker_class, bundle
+            return worker_class, _with_needs(bundle, worker_class)
+
+
+def _with_needs(bundle: Bundle, worker_class: type[RuntimeWorkerBase]) -> Bundle:
+    return bundle.model_copy(update={"needs": read_needs(worker_class.needs)})
 
 
 @contextmanager

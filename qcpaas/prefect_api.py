@@ -1,4 +1,4 @@
-"""Prefect's REST API, as far as a client needs it, and its errors in our words."""
+"""Prefect's REST API, as far as the platform's own parts need it, and its errors in our words."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from qcpaas.wire import Wire
 
 _Wire = TypeVar("_Wire", bound=Wire)
 
+ANSWER = "answer"  # type of the artifact that a flow leaves behind where it answers a question
 _TIMEOUT_S = 30.0
 # Prefect answers 503 while its database is locked, and has done nothing then: SQLite under load.
 _BUSY_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -29,10 +30,14 @@ class PrefectApi:
     Args:
         url: Its address, with or without ``/api``.
         token: Its shared authentication string, where it has one.
+        name: What messages call it; its address unless given.
     """
 
-    def __init__(self, url: str, token: str | SecretStr | None = None) -> None:
+    def __init__(
+        self, url: str, token: str | SecretStr | None = None, *, name: str | None = None
+    ) -> None:
         self.url = url.rstrip("/").removesuffix("/api")
+        self.name = name or f"the Prefect server at {self.url}"
         secret = token.get_secret_value() if isinstance(token, SecretStr) else token
         headers = {}
         if secret:
@@ -84,9 +89,9 @@ class PrefectApi:
         limit = self._max_parameter_bytes()
         if limit and size > limit:
             raise InputError(
-                f"the job has {size / 1e6:.2f} MB; the platform at {self.url} takes "
-                f"{limit / 1e6:.2f} MB (PREFECT_SERVER_API_MAX_PARAMETER_SIZE). Send fewer "
-                "circuits in a job, or less data in the inputs and the source."
+                f"the job has {size / 1e6:.2f} MB; {self.name} takes {limit / 1e6:.2f} MB "
+                "(PREFECT_SERVER_API_MAX_PARAMETER_SIZE). Send fewer circuits in a job, or less "
+                "data in the inputs and the source."
             )
         return self.post(f"deployments/{deployment_id}/create_flow_run", body)
 
@@ -151,8 +156,8 @@ class PrefectApi:
             raise InputError(f"{self.url!r} is no address. Write http://host:port.") from error
         except httpx.TransportError as error:
             raise PlatformUnavailable(
-                f"no platform answers at {self.url} ({type(error).__name__}). Start one with "
-                "`make up`, or check the address (--remote, QCPAAS_API_URL)."
+                f"{self.name} does not answer ({type(error).__name__}). `make up` starts it "
+                "again; jobs are kept."
             ) from error
         return self._read(response, path)
 
@@ -161,20 +166,20 @@ class PrefectApi:
             return None
         if response.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
             raise PlatformError(
-                f"the platform at {self.url} refused the token. Set QCPAAS_TOKEN, or pass token=."
+                f"{self.name} refused the platform's own token "
+                "(PREFECT_SERVER_API_AUTH_STRING, QCPAAS_GATEWAY_PREFECT_AUTH)."
             )
         if response.is_error:
             kind = PlatformUnavailable if response.is_server_error else PlatformError
             raise kind(
-                f"the platform at {self.url} answered {response.status_code} to {path}: "
-                f"{_detail(response)}."
+                f"{self.name} answered {response.status_code} to {path}: {_detail(response)}."
             )
         try:
             return response.json() if response.content else {}
         except ValueError as error:
             raise PlatformUnavailable(
-                f"what answers at {self.url} is no platform: its reply to {path} is not JSON. "
-                "Check the address (--remote, QCPAAS_API_URL)."
+                f"{self.name} is none: what answers there gave no JSON to {path}. Check its "
+                "address."
             ) from error
 
 

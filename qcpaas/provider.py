@@ -25,6 +25,7 @@ from qcpaas.devices import DeviceInfo
 from qcpaas.errors import InputError
 from qcpaas.jobs import RuntimeJob
 from qcpaas.noise import NoiseReport
+from qcpaas.scheduling import JobEstimate, Scheduling
 from qcpaas.schemas import (
     CircuitJob,
     ExecutionSettings,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from qcpaas.administration import Administration
     from qcpaas.circuit_items import CircuitLike, ObservableLike, OptionLike
+    from qcpaas.operations import Operations
     from qcpaas.schemas import Bundle
     from qcpaas.worker import RuntimeWorkerBase
 
@@ -89,6 +91,7 @@ class RuntimeProvider:
         recovery: Recovery | None = None,
         max_calibration_age_s: float | None = None,
         binding: BindingPolicy | None = None,
+        scheduling: Scheduling | None = None,
         name: str = "",
         bundle: Bundle | None = None,
     ) -> RuntimeJob:
@@ -97,7 +100,8 @@ class RuntimeProvider:
         Args:
             worker_class: Packed as source with the local modules that it imports.
             inputs: Keyword arguments of its ``run``, JSON.
-            backend: Device; the class's ``backend_name`` unless given.
+            backend: Device; the class's ``backend_name`` unless given. Where neither names one, a
+                running platform chooses.
             options: Outermost first; the class's own unless given.
             shots: For each circuit and point; the class's own unless given.
             seed: Root of every random choice; drawn unless given.
@@ -108,6 +112,7 @@ class RuntimeProvider:
             max_calibration_age_s: A device that reported its calibration longer ago is asked again
                 before a circuit is bound.
             binding: When a placement is given up for a newer calibration's.
+            scheduling: Priority, deadline, and where it may run, on a platform of many users.
             bundle: The class already packed.
 
         Raises:
@@ -133,6 +138,7 @@ class RuntimeProvider:
         job = WorkloadJob(
             name=name or worker_class.__name__,
             execution=execution,
+            scheduling=scheduling or Scheduling(),
             bundle=bundle or pack(worker_class, also=names),
             inputs=given,
         )
@@ -156,16 +162,19 @@ class RuntimeProvider:
         recovery: Recovery | None = None,
         max_calibration_age_s: float | None = None,
         binding: BindingPolicy | None = None,
+        scheduling: Scheduling | None = None,
         name: str = "",
     ) -> RuntimeJob:
         """Submit circuits; `qcpaas.circuit_items.circuit_items` says what they may look like.
 
         Args:
+            backend: Device; a running platform chooses one unless given.
             gate_for_gate: Run the gates as given on the qubits as numbered, uncompiled.
             recovery: Decisions for going on after an interruption.
             max_calibration_age_s: A device that reported its calibration longer ago is asked again
                 before a circuit is bound.
             binding: When a placement is given up for a newer calibration's.
+            scheduling: Priority, deadline, and where it may run, on a platform of many users.
 
         Raises:
             InputError: The job cannot run as asked; nothing was spent.
@@ -190,12 +199,33 @@ class RuntimeProvider:
         )
         first = items[0].circuit.name or "circuit"
         label = first if len(items) == 1 else f"{first} and {len(items) - 1} more"
-        return self.submit(CircuitJob(name=name or label, execution=execution, items=items))
+        job = CircuitJob(
+            name=name or label,
+            execution=execution,
+            scheduling=scheduling or Scheduling(),
+            items=items,
+        )
+        return self.submit(job)
 
     def submit(self, job: CircuitJob | WorkloadJob) -> RuntimeJob:
         """Check a job against what the workers have, and schedule it."""
         check_job(job, self._transport.environment())
         return RuntimeJob(self._transport.submit(job).job_id, self._transport)
+
+    def estimate(
+        self,
+        job: CircuitJob | WorkloadJob,
+        devices: Sequence[str] = (),
+        *,
+        fault_tolerant: bool = False,
+    ) -> Sequence[JobEstimate]:
+        """What a job would take on each device; nothing is submitted, and nothing of it is run.
+
+        Args:
+            devices: Every one that can run it where empty, without ideal simulators.
+            fault_tolerant: Also on an error-corrected machine, which takes a second a circuit.
+        """
+        return self._transport.estimates(job, devices, fault_tolerant=fault_tolerant)
 
     def rerun(self, job_id: str) -> RuntimeJob:
         """Repeat a finished job from its manifest, with its seed and its calibration.
@@ -240,6 +270,15 @@ class RuntimeProvider:
     def administration(self) -> Administration:
         """Adds and removes devices, and the credentials that open them."""
         return self._transport.administration()
+
+    @property
+    def operations(self) -> Operations:
+        """Users, reservations, workers and usage of a platform of many people.
+
+        Raises:
+            PlatformUnavailable: This is the platform of one process.
+        """
+        return self._transport.operations()
 
     def options(self) -> Sequence[OptionInfo]:
         return self._transport.options()
@@ -330,9 +369,9 @@ def _transport(url: str | None, token: str | SecretStr | None) -> Transport:
         from qcpaas.settings import Settings
 
         return embedded_transport(Settings())
-    from qcpaas.prefect_transport import PrefectTransport
+    from qcpaas.gateway_transport import GatewayTransport
 
-    return PrefectTransport(url, token)
+    return GatewayTransport(url, token)
 
 
 def _settings(

@@ -15,6 +15,7 @@ from qcpaas.binding import BindingPolicy
 from qcpaas.devices import DeviceInfo
 from qcpaas.errors import OptionError
 from qcpaas.noise import NoiseLearning
+from qcpaas.scheduling import Schedule, Scheduling
 from qcpaas.wire import Wire
 
 MAX_SHOTS = 10_000_000
@@ -165,12 +166,18 @@ class Requirement(Wire):
 
 
 class Bundle(Wire):
-    """A workload's source: its modules by dotted name, and what they need installed."""
+    """A workload's source: its modules by dotted name, and what they need installed.
+
+    Attributes:
+        requirements: What the modules import, as it was installed where they were packed.
+        needs: What the workload asks for itself, as PEP 508 has it: ``torch>=2.4``.
+    """
 
     entry: str = Field(pattern=r"^[\w.]+:\w+$")
     modules: dict[str, str]
     packages: tuple[str, ...] = ()
     requirements: tuple[Requirement, ...] = ()
+    needs: tuple[str, ...] = ()
     python: str = ""
 
 
@@ -183,7 +190,9 @@ class _Job(Wire):
     job_id: str = Field(default_factory=new_job_id, pattern=r"^[\w-]{1,64}$")
     name: str = ""
     execution: ExecutionSettings
+    scheduling: Scheduling = Scheduling()
     repeats: str | None = None  # the job whose manifest this one repeats
+    traceparent: str = ""  # the trace that its submission belongs to, set by the gateway
 
 
 class CircuitJob(_Job):
@@ -229,6 +238,12 @@ class Progress(Wire):
     metrics: dict[str, float] = Field(default_factory=dict)
     updated_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
+    def finishes_at(self, began_at: datetime | None) -> datetime | None:
+        """When the job ends if it goes on as it did; ``None`` where that cannot be told."""
+        if began_at is None or self.total is None or not 0.0 < self.done <= self.total:
+            return None
+        return began_at + (self.updated_at - began_at) * (self.total / self.done)
+
 
 class ErrorReport(Wire):
     """An error as it crosses a process boundary; ``type`` is its class in ``qcpaas.errors``."""
@@ -254,6 +269,8 @@ class JobRecord(Wire):
     progress: Progress = Field(default_factory=Progress)
     error: ErrorReport | None = None
     flow_run_id: str | None = None
+    owner: str = ""
+    schedule: Schedule | None = None
 
     @property
     def waits_for_person(self) -> bool:
@@ -390,10 +407,22 @@ class OptionInfo(Wire):
 
 
 class Environment(Wire):
-    """What a worker has, found by looking from inside its own process."""
+    """What a worker has, found by looking from inside its own process.
+
+    Attributes:
+        image: The container image that it runs in, where it is told (``QCPAAS_IMAGE``).
+        memory_mib: That one run may use.
+        gpus: Names.
+        chooses_devices: A job may leave its device open.
+    """
 
     python: str
     distributions: dict[str, str]
     options: tuple[OptionInfo, ...] = ()
     devices: tuple[DeviceInfo, ...] = ()
     adapters: tuple[str, ...] = ()
+    image: str = ""
+    cpus: int = 0
+    memory_mib: int = 0
+    gpus: tuple[str, ...] = ()
+    chooses_devices: bool = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,6 +11,7 @@ from typing import Any, Protocol
 from pydantic import Field
 
 from qcpaas.errors import PlatformUnavailable
+from qcpaas.scheduling import NewToken, TokenInfo, UserInfo
 from qcpaas.wire import Wire
 
 GROUP = "qcpaas.services"
@@ -50,6 +53,34 @@ class AddToken(Protocol):
     def __call__(self, file: Path, name: str) -> str:
         """A new token, told once; the file gets its hash."""
         ...
+
+
+class PeopleService(Protocol):
+    """Users and tokens of the platform whose store this machine reaches."""
+
+    def close(self) -> None: ...
+
+    def users(self) -> Sequence[UserInfo]: ...
+
+    def keep_user(self, user: UserInfo) -> UserInfo:
+        """Make a user, or change one."""
+        ...
+
+    def tokens(self, user: str = "") -> Sequence[TokenInfo]:
+        """Of a user, or of everybody."""
+        ...
+
+    def create_token(
+        self, user: str, label: str = "", expires_at: datetime | None = None
+    ) -> NewToken: ...
+
+    def revoke_token(self, token_id: str) -> None: ...
+
+
+def open_people(store_url: str) -> PeopleService:
+    """Raises `PlatformUnavailable` where only the client is installed."""
+    found: PeopleService = _service("people")(store_url)
+    return found
 
 
 def serve_device() -> ServeDevice:

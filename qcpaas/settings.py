@@ -23,6 +23,10 @@ class Settings(BaseSettings):
             ``platforms`` in ``data_dir`` unless set.
         notify_url: Where the platform posts, as JSON, that a device has drifted or that a qubit
             was taken out of use.
+        otlp_endpoint: Where a worker sends the traces of its jobs (OTLP over HTTP), such as
+            ``http://collector:4318/v1/traces``; nowhere where empty.
+        prices: A price list of the owner's own, in the form of ``tasks/estimation/prices.json``,
+            asked before the published ones.
         drift_false_alarms: How many false marks of drift a qubit may cost in a day.
     """
 
@@ -35,6 +39,8 @@ class Settings(BaseSettings):
     loopback_url: str | None = None
     platforms_dir: Path | None = None
     notify_url: SecretStr | None = None
+    otlp_endpoint: str = ""
+    prices: Path | None = None
     drift_false_alarms: float = Field(default=0.01, gt=0, le=1)
 
     @property

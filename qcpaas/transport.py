@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from qcpaas.administration import Administration
 from qcpaas.binding import FeedbackReport
@@ -21,6 +21,8 @@ from qcpaas.devices import DeviceInfo
 from qcpaas.errors import PlatformUnavailable
 from qcpaas.manifest import JobResult
 from qcpaas.noise import NoiseReport
+from qcpaas.operations import Operations
+from qcpaas.scheduling import JobEstimate
 from qcpaas.schemas import (
     CircuitJob,
     Environment,
@@ -49,6 +51,23 @@ class Transport(Protocol):
 
     def submit(self, job: CircuitJob | WorkloadJob) -> JobRecord:
         """Schedule a job and return at once."""
+        ...
+
+    def estimates(
+        self,
+        job: CircuitJob | WorkloadJob,
+        devices: Sequence[str] = (),
+        *,
+        fault_tolerant: bool = False,
+    ) -> Sequence[JobEstimate]:
+        """What a job would take on each device; nothing is submitted, and nothing of it is run.
+
+        What is wrong with the job, or with a device, is in ``problems``.
+
+        Args:
+            devices: Every one that can run it where empty, without ideal simulators.
+            fault_tolerant: Also on an error-corrected machine.
+        """
         ...
 
     def job(self, job_id: str) -> JobRecord: ...
@@ -155,11 +174,31 @@ class Transport(Protocol):
         """What the platform's owner does."""
         ...
 
+    def operations(self) -> Operations:
+        """What only a platform of many people has.
+
+        Raises:
+            PlatformUnavailable: This is the platform of one process.
+        """
+        ...
+
     def address(self, job_id: str) -> str | None:
         """Where a person can watch the job."""
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class FollowingTransport(Protocol):
+    """A platform that tells of a job's changes as they happen."""
+
+    def follow(self, job_id: str) -> Iterator[JobRecord]:
+        """The job's record whenever it changes, and every few seconds, until it has ended.
+
+        May end before: then it is to be asked for.
+        """
+        ...
 
 
 class LocalTransport(Transport, Protocol):

@@ -61,11 +61,14 @@ class RuntimeWorkerBase(ABC):
         backend_name: Device that it runs on unless the submission names another.
         options: Execution options, outermost first, as names or ``"Name(setting=value)"``.
         shots: For each circuit and parameter point.
+        needs: What its worker must have installed beside what its modules import at their top, as
+            PEP 508 has it: ``torch>=2.4``.
     """
 
     backend_name: ClassVar[str] = ""
     options: ClassVar[Sequence[str | OptionSpec]] = ()
     shots: ClassVar[int] = 4096
+    needs: ClassVar[Sequence[str]] = ()
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context

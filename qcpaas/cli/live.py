@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from qcpaas import schemas
+from qcpaas.cli.schedules import waiting_text
 from qcpaas.errors import JobCancelled, JobHeld, NotReady, PlatformUnavailable
 from qcpaas.jobs import RuntimeJob
 
@@ -116,14 +117,17 @@ class _Lines:
         if stage == self._shown[0] and seconds - self._shown[1] < _LINE_EVERY_S:
             return
         self._shown = (stage, seconds)
-        parts = [f"{seconds:6.1f} s", stage, _count(progress), _told(progress)]
+        waiting = "" if progress.stage else waiting_text(record)
+        parts = [f"{seconds:6.1f} s", stage, waiting, _count(progress), _told(progress)]
         self._console.print("  ".join(part for part in parts if part), soft_wrap=True)
 
 
 def _stage(record: schemas.JobRecord) -> str:
     """The stage where it is in one, else the state."""
     stopped = record.state in {schemas.JobState.INTERRUPTED, schemas.JobState.HELD}
-    return record.state.value if stopped else record.progress.stage or record.state.value
+    if stopped:
+        return record.state.value
+    return record.progress.stage or waiting_text(record) or record.state.value
 
 
 def _count(progress: schemas.Progress) -> str:

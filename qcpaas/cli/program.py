@@ -16,11 +16,17 @@ from qcpaas.cli import (
     credentials,
     device,
     devices,
+    estimate,
     feedback,
     inspection,
     noise,
     recovery,
+    reservations,
     run,
+    tokens,
+    usage,
+    users,
+    workers,
 )
 from qcpaas.cli.connection import REMEMBERED
 from qcpaas.errors import JobFailed, QCPaaSError
@@ -107,6 +113,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run.run)
+app.command("estimate")(estimate.estimate)
 app.command("rerun")(run.rerun)
 app.command("resume")(recovery.resume)
 app.command("jobs")(inspection.jobs)
@@ -122,4 +129,9 @@ app.command("calibration")(calibration.calibration)
 app.command("calibrate")(calibrating.calibrate)
 app.command("feedback")(feedback.feedback)
 app.command("noise")(noise.noise)
+app.command("workers")(workers.workers)
+app.command("usage")(usage.usage)
+app.add_typer(reservations.app, name="reservations")
 app.add_typer(device.app, name="device")
+app.add_typer(users.app, name="user")
+app.add_typer(tokens.app, name="token")

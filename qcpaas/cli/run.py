@@ -12,8 +12,18 @@ from pydantic import ValidationError
 
 from qcpaas.binding import BindingPolicy
 from qcpaas.cli import tables
+from qcpaas.cli.arguments import Inputs, Observables, Options, Parameters, Shots
 from qcpaas.cli.connection import AsJson, Remote, connect
 from qcpaas.cli.live import follow
+from qcpaas.cli.schedules import (
+    AmongDevices,
+    Deadline,
+    FidelityWeight,
+    InReservation,
+    PriorityOption,
+    ShareDevice,
+    read_scheduling,
+)
 from qcpaas.errors import InputError
 from qcpaas.jobs import RuntimeJob, decisions
 from qcpaas.provider import RuntimeProvider
@@ -45,26 +55,12 @@ def run(
         ),
     ],
     *,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option("--input", metavar="KEY=VALUE", help="Input of run(), JSON or text."),
-    ] = None,
+    inputs: Inputs = None,
     backend: Annotated[str | None, typer.Option(help="Device, such as FakeKolkata.")] = None,
-    options: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--option", metavar="NAME[(SETTING=VALUE)]", help="Repeatable, outermost first."
-        ),
-    ] = None,
-    shots: Annotated[int | None, typer.Option(help="For each circuit and point.")] = None,
-    observables: Annotated[
-        list[str] | None,
-        typer.Option("--observable", help="Pauli sum such as '0.5*ZZ + XI'; repeatable."),
-    ] = None,
-    parameters: Annotated[
-        list[str] | None,
-        typer.Option("--parameters", metavar="V,V,...", help="One parameter point; repeatable."),
-    ] = None,
+    options: Options = None,
+    shots: Shots = None,
+    observables: Observables = None,
+    parameters: Parameters = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Root of every random choice.")] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Without shot noise.")] = False,
     gate_for_gate: Annotated[
@@ -87,13 +83,21 @@ def run(
             "after=record|retry, max_element_change, min_gain, decouple, learn, echo_rate.",
         ),
     ] = None,
+    priority: PriorityOption = None,
+    deadline: Deadline = None,
+    among: AmongDevices = None,
+    fidelity_weight: FidelityWeight = None,
+    share_device: ShareDevice = False,
+    reservation: InReservation = None,
     detach: Detach = False,
     as_json: AsJson = False,
     remote: Remote = None,
 ) -> None:
     """Run a workload or a circuit, and show its result."""
     check_detach(detach, remote)
-    path, class_name = _split(file)
+    if backend is not None and among:
+        raise InputError("--backend names the device, and --among leaves it open. Give one.")
+    path, class_name = split_file(file)
     execution: dict[str, Any] = {
         "seed": seed,
         "exact": exact,
@@ -101,21 +105,25 @@ def run(
         "recovery": decisions(resubmit, None, None),
         "max_calibration_age_s": max_calibration_age,
         "binding": _binding(binding or []),
+        "scheduling": read_scheduling(
+            priority, deadline, among, fidelity_weight, reservation, share_device=share_device
+        ),
     }
     if class_name is not None or path.suffix == ".py":
         if observables or parameters:
             raise InputError("--observable and --parameters go with a circuit file only.")
-        execution |= {"backend": backend, "options": options, "shots": shots}
+        # Among several it is the platform's choice, whatever the class names.
+        execution |= {"backend": "" if among else backend, "options": options, "shots": shots}
         job = _run_workload(
-            connect(ctx, remote), path, class_name, _read_inputs(inputs or []), execution
+            connect(ctx, remote), path, class_name, read_inputs(inputs or []), execution
         )
     else:
         if inputs:
             raise InputError(f"--input goes with a Python file only; {path} is a circuit.")
         execution |= {"backend": backend or "", "options": options or []}
         execution["shots"] = _DEFAULT_SHOTS if shots is None else shots
-        points = [_point(text) for text in parameters or []] or None
-        _check_is_file(path)  # before Qiskit is imported
+        points = [point(text) for text in parameters or []] or None
+        check_is_file(path)  # before Qiskit is imported
         provider = connect(ctx, remote)
         job = provider.run_circuits(path, observables or None, points, **execution)
     finish(job, detach=detach, as_json=as_json)
@@ -153,7 +161,7 @@ def _binding(texts: list[str]) -> BindingPolicy:
     Raises:
         InputError: A key or a value that the policy does not have.
     """
-    given = _read_inputs(texts, "--binding")
+    given = read_inputs(texts, "--binding")
     try:
         return BindingPolicy.model_validate(given)
     except ValidationError as error:
@@ -163,7 +171,7 @@ def _binding(texts: list[str]) -> BindingPolicy:
         raise InputError(f"--binding {name}: {first['msg']}. Its keys: {known}.") from None
 
 
-def _check_is_file(path: Path) -> None:
+def check_is_file(path: Path) -> None:
     if path.is_dir():
         raise InputError(f"{path} is a folder. Name one file in it.")
     if not path.is_file():
@@ -184,7 +192,7 @@ def check_detach(detach: bool, remote: str | None) -> None:
         raise InputError("--detach goes with --remote: an embedded job ends with this process.")
 
 
-def _split(file: str) -> tuple[Path, str | None]:
+def split_file(file: str) -> tuple[Path, str | None]:
     """Path and class name of ``FILE[:CLASS]``."""
     head, colon, tail = file.rpartition(":")
     if colon and head and tail.isidentifier() and not Path(file).exists():
@@ -192,7 +200,7 @@ def _split(file: str) -> tuple[Path, str | None]:
     return Path(file), None
 
 
-def _read_inputs(texts: Sequence[str], option: str = "--input") -> dict[str, Any]:
+def read_inputs(texts: Sequence[str], option: str = "--input") -> dict[str, Any]:
     inputs: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")
@@ -207,7 +215,7 @@ def _read_inputs(texts: Sequence[str], option: str = "--input") -> dict[str, Any
     return inputs
 
 
-def _point(text: str) -> list[float]:
+def point(text: str) -> list[float]:
     try:
         return [float(value) for value in text.split(",")]
     except ValueError:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from qcpaas.cli.figures import age, plain, result_tables, summary
 from qcpaas.cli.partial import partial_tables
+from qcpaas.cli.schedules import ending_text, schedule_rows, waiting_text
 from qcpaas.devices import CredentialsInfo, DeviceInfo
 from qcpaas.jobs import RuntimeJob
 from qcpaas.schemas import JobRecord, JobState, OptionInfo, PartialResult, PrunedJob
@@ -83,7 +84,8 @@ def show_jobs(records: Sequence[JobRecord], *, as_json: bool) -> None:
             record.backend,
             ", ".join(record.options),
             record.state.value,
-            _progress(record),
+            waiting_text(record)
+            or ", ".join(filter(None, (_progress(record), ending_text(record)))),
             f"{record.created_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
             _took(record),
         )
@@ -107,6 +109,7 @@ def show_job(record: JobRecord, address: str | None, *, as_json: bool) -> None:
         "figures": ", ".join(f"{k} {v:.6g}" for k, v in record.progress.metrics.items()),
         "created": f"{record.created_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
         "took": _took(record),
+        **dict(schedule_rows(record)),
         **_reason(record),
         "watch at": address or "",
     }
@@ -191,6 +194,12 @@ def _table(*columns: str) -> Table:
         # A name that is cut off cannot be used in the next command.
         table.add_column(column, overflow="fold", no_wrap=column in {"job", "device", "option"})
     return table
+
+
+def _way(record: JobRecord) -> str:
+    """How far it is, or when it begins."""
+    parts = (waiting_text(record), _progress(record), ending_text(record))
+    return ", ".join(part for part in parts if part)
 
 
 def _progress(record: JobRecord) -> str:
