@@ -20,10 +20,16 @@ GUARDIAN_WITHIN_S = 45.0  # a part that ignores its signal is killed after 10 s,
 
 @dataclass(frozen=True)
 class PlatformAddresses:
-    """The contents of ``platform.json``."""
+    """The contents of ``platform.json``.
+
+    Attributes:
+        api_url: The gateway's, for clients.
+        prefect_url: Prefect's API, for the platform's own parts.
+    """
 
     api_url: str
     ui_url: str
+    prefect_url: str
     store_url: str
     pid: int
 

@@ -8,7 +8,9 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployments import prefect_setup
 from deployments.embedded_administration import EmbeddedAdministration
@@ -18,44 +20,38 @@ from deployments.job_thread import DRAIN_S, JobThread, send_what_is_queued
 from deployments.living_jobs import LivingJobs
 from deployments.prefect_server import prefect_environment, start_server
 from deployments.processes import Processes, free_port
-from qcpaas.binding import FeedbackReport
-from qcpaas.calibration import (
-    CalibrationReport,
-    CalibrationRun,
-    Characterisation,
-    Fit,
-    Quantity,
-    ValueHistory,
-)
-from qcpaas.devices import DeviceInfo
+from gateway.engine.prefect import PrefectEngine
+from qcpaas.calibration import CalibrationReport, CalibrationRun, Characterisation
 from qcpaas.errors import (
     InputError,
     JobHeld,
     NotReady,
     PlatformError,
+    PlatformUnavailable,
     UnknownJob,
 )
-from qcpaas.manifest import JobResult
-from qcpaas.noise import NoiseReport
+from qcpaas.operations import Operations
 from qcpaas.prefect_api import PrefectApi
-from qcpaas.reports import rebuild, report_error
+from qcpaas.reports import report_error
+from qcpaas.scheduling import JobEstimate
 from qcpaas.schemas import (
     CircuitJob,
     Environment,
     ErrorReport,
     JobRecord,
     JobState,
-    OptionInfo,
     PartialResult,
     PrunedJob,
     Recovery,
     WorkloadJob,
 )
 from qcpaas.settings import Settings
-from store.database import Store, open_store
+from store.database import open_store
 from store.devices import Devices
-from store.jobs import Jobs
-from store.results import Results
+from tasks.answers import StoredAnswers
+
+if TYPE_CHECKING:
+    from tasks.estimation import Estimation
 
 HOST = "127.0.0.1"
 CANCEL_GRACE_S = 5.0
@@ -66,7 +62,7 @@ _GIVEN_UP = (
 _AT_WORK = {JobState.QUEUED, JobState.RUNNING}
 
 
-class EmbeddedTransport:
+class EmbeddedTransport(StoredAnswers):
     """Implements ``qcpaas.transport.Transport``; the server starts with the first submission.
 
     Reading jobs, results, devices and options needs the store alone.
@@ -75,22 +71,34 @@ class EmbeddedTransport:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         _make_folder(settings.data_dir)
-        self._store: Store = open_store(settings.resolved_store_url)
-        self._jobs = Jobs(self._store)
+        super().__init__(open_store(settings.resolved_store_url))
         self._processes = Processes()
         self._port = free_port(HOST)
         self._starting = threading.Lock()
         self._living = LivingJobs(settings.data_dir / "running")
         self._running: dict[str, JobThread] = {}
         self._left_runs: set[str] = set()
-        api = PrefectApi(self._address)
-        self._calibrations = EmbeddedCalibrations(self._store, api)
-        self._administration = EmbeddedAdministration(self._store, api, self._reach_server)
+        self._engine = PrefectEngine(PrefectApi(self._address))
+        self._calibrations = EmbeddedCalibrations(self._store, self._engine.calibrations)
+        self._administration = EmbeddedAdministration(
+            self._store, self._engine.blocks, self._reach_server
+        )
 
     def environment(self) -> Environment:
         from tasks.environment import look_around
 
         return look_around(self._store)
+
+    def estimates(
+        self,
+        job: CircuitJob | WorkloadJob,
+        devices: Sequence[str] = (),
+        *,
+        fault_tolerant: bool = False,
+    ) -> Sequence[JobEstimate]:
+        if not devices:
+            return self._estimation.compare(job, self.devices(), fault_tolerant=fault_tolerant)
+        return self._estimation.estimate(job, devices, fault_tolerant=fault_tolerant)
 
     def submit(self, job: CircuitJob | WorkloadJob) -> JobRecord:
         self._living.begin(job.job_id)
@@ -133,7 +141,7 @@ class EmbeddedTransport:
 
     def job(self, job_id: str) -> JobRecord:
         self._find_abandoned()
-        record = self._jobs.get(job_id)
+        record = super().job(job_id)
         running = self._running.get(job_id)
         if running is not None and running.unrecorded is not None and not record.state.finished:
             raise running.unrecorded
@@ -141,33 +149,18 @@ class EmbeddedTransport:
 
     def jobs(self, limit: int = 50) -> Sequence[JobRecord]:
         self._find_abandoned()
-        return self._jobs.all(limit)
-
-    def result(self, job_id: str) -> JobResult:
-        record = self.job(job_id)
-        if record.state in _AT_WORK:
-            raise NotReady(
-                f"job {job_id} is {record.state}. Ask again when it has finished; --partial shows "
-                "what it has so far."
-            )
-        if record.state is not JobState.COMPLETED and record.error is not None:
-            raise rebuild(record.error)
-        return Results(self._store).load(job_id)
+        return super().jobs(limit)
 
     def partial(self, job_id: str) -> PartialResult:
-        from tasks.partial import partial_result
-
         self._find_abandoned()
-        return partial_result(self._store, job_id)
+        return super().partial(job_id)
 
     def logs(self, job_id: str) -> Sequence[str]:
         record = self._jobs.get(job_id)
         if record.flow_run_id is None:
             return ()
-        from qcpaas.prefect_transport import PrefectTransport
-
-        with PrefectTransport(f"{self._start_server()}/api") as transport:
-            return transport.flow_run_logs(record.flow_run_id)
+        self._start_server()
+        return self._engine.logs(record.flow_run_id)
 
     def cancel(self, job_id: str) -> None:
         running = self._running.get(job_id)
@@ -187,38 +180,9 @@ class EmbeddedTransport:
             finally:
                 self._living.end(job_id)
 
-    def devices(self) -> Sequence[DeviceInfo]:
-        from tasks.registered import all_devices
-
-        return all_devices(self._store)
-
-    def options(self) -> Sequence[OptionInfo]:
-        from pipeline.stack import describe_options
-
-        return describe_options()
-
     def calibration(self, device: str, at: datetime | None = None) -> CalibrationReport:
-        from tasks.calibration_reports import calibration_report
-
         self._reach(device)
-        return calibration_report(self._store, device, at)
-
-    def calibration_history(
-        self,
-        device: str,
-        quantity: Quantity,
-        qubits: Sequence[int],
-        gate: str = "",
-        since: datetime | None = None,
-    ) -> ValueHistory:
-        from tasks.calibration_reports import value_history
-
-        return value_history(self._store, device, quantity, qubits, gate, since=since)
-
-    def fits(self, device: str, limit: int = 50) -> Sequence[Fit]:
-        from tasks.calibration_reports import newest_fits
-
-        return newest_fits(self._store, device, limit)
+        return super().calibration(device, at)
 
     def import_calibration(self, report: CalibrationReport, person: str) -> CalibrationReport:
         from tasks.calibration_reports import take_over
@@ -237,30 +201,14 @@ class EmbeddedTransport:
         self._start_server()
         return self._calibrations.run(run_id)
 
-    def feedback(self, device: str) -> FeedbackReport:
-        from tasks.feedback import feedback_report
-
-        return feedback_report(self._store, device)
-
-    def observe_fidelity(
-        self, job_id: str, fidelity: float, std_error: float, device: str | None = None
-    ) -> FeedbackReport:
-        from tasks.feedback import observe_fidelity
-
-        return observe_fidelity(self._store, job_id, fidelity, std_error, device)
-
-    def reset_feedback(self, device: str) -> FeedbackReport:
-        from tasks.feedback import reset_feedback
-
-        return reset_feedback(self._store, device)
-
-    def learnt_noise(self, device: str) -> NoiseReport:
-        from tasks.learn_noise import noise_report
-
-        return noise_report(self._store, device)
-
     def administration(self) -> EmbeddedAdministration:
         return self._administration
+
+    def operations(self) -> Operations:
+        raise PlatformUnavailable(
+            "users, reservations, workers and usage are of a platform that runs for many: start "
+            "one with `make up`, and name it (--remote, QCPAAS_API_URL)."
+        )
 
     def address(self, job_id: str) -> str | None:
         record = self._jobs.get(job_id)
@@ -342,6 +290,12 @@ class EmbeddedTransport:
     def _is_left(self, flow_run_id: str) -> bool:
         """Whether no process works on a flow run; that of a resumed job has another run."""
         return flow_run_id in self._left_runs or self._jobs.is_run_at_rest(flow_run_id)
+
+    @cached_property
+    def _estimation(self) -> Estimation:
+        from tasks.estimation import Estimation  # and with it the compiler
+
+        return Estimation(self._store)
 
     @property
     def _address(self) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pydantic import SecretStr
 
+from gateway.engine.blocks import PrefectBlocks
 from qcpaas.devices import CredentialsInfo, CredentialsKind, DeviceInfo, DeviceRegistration
-from qcpaas.prefect_api import PrefectApi
-from qcpaas.prefect_blocks import PrefectBlocks
 from store.database import Store
 from store.devices import Devices
 
@@ -20,9 +19,11 @@ class EmbeddedAdministration:
         start_server: Starts the Prefect server that keeps the credentials.
     """
 
-    def __init__(self, store: Store, api: PrefectApi, start_server: Callable[[], object]) -> None:
+    def __init__(
+        self, store: Store, blocks: PrefectBlocks, start_server: Callable[[], object]
+    ) -> None:
         self._store = store
-        self._blocks = PrefectBlocks(api)
+        self._blocks = blocks
         self._start_server = start_server
         self._registered = False
 

@@ -7,17 +7,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from deployments.job_thread import DRAIN_S
+from gateway.engine.calibrations import CalibrationRuns, calibration_parameters, with_outcome
 from qcpaas.calibration import CalibrationRun, Characterisation
 from qcpaas.errors import PlatformError
-from qcpaas.prefect_api import PrefectApi
-from qcpaas.prefect_calibrations import (
-    PrefectCalibrations,
-    calibration_parameters,
-    with_outcome,
-)
-from store.calibrations import Calibrations
 from store.database import Store
-from store.devices import Devices
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -29,9 +22,9 @@ STOPPED = "its flow stopped before it had told how it ended. Its log has the rea
 class EmbeddedCalibrations:
     """The calibrations that this process has been asked for; its Prefect server runs."""
 
-    def __init__(self, store: Store, api: PrefectApi) -> None:
+    def __init__(self, store: Store, calibrations: CalibrationRuns) -> None:
         self._store = store
-        self._calibrations = PrefectCalibrations(api)
+        self._calibrations = calibrations
         self._threads: dict[str, threading.Thread] = {}
 
     def start(self, device: str, measured: Characterisation | None) -> CalibrationRun:
@@ -53,11 +46,7 @@ class EmbeddedCalibrations:
         if not run.finished:
             lost = {"finished": True, "failed": True, "message": STOPPED}
             return run.model_copy(update=lost) if ended else run
-        if run.failed:
-            return run
-        info = Devices(self._store).get(run.device)
-        snapshot_id = Calibrations(self._store).latest_id(run.device)
-        return with_outcome(run, snapshot_id, info.problem if info else "")
+        return with_outcome(run, self._store)
 
     def close(self) -> None:
         """Let what has ended tell its last; what still runs ends with this process."""

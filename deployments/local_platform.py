@@ -14,6 +14,7 @@ from typing import TypeVar
 from deployments import prefect_setup
 from deployments.automations import ensure_automations
 from deployments.data_folder import PlatformAddresses
+from deployments.local_gateway import LocalGateway
 from deployments.postgres import start_postgres
 from deployments.prefect_server import prefect_environment, start_server
 from deployments.processes import Child, Command, Processes, port_taken
@@ -21,7 +22,9 @@ from qcpaas.errors import PlatformError
 from qcpaas.prefect_api import PrefectApi
 from qcpaas.settings import Settings
 from store.database import open_store
+from store.workers import Workers
 
+HOST = "127.0.0.1"  # of what is the platform's own business
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 WORKER_QUERY_S = 1.0
 # For what asks again and again anyway: 2 + 4 + 8 + 16 s outlast a server's restart, and the next
@@ -37,8 +40,11 @@ Tell = Callable[[str, float], None]
 @dataclass(frozen=True)
 class PlatformOptions:
     """Attributes:
-    workers: Process workers.
+    host, gateway_port: Where the gateway listens, for clients.
+    port: Of the Prefect server and its UI, which only this machine reaches.
+    workers: Worker processes.
     runs_per_worker: Flow runs that one works on at once.
+    warm: Whether they fork runs, rather than start an interpreter for each.
     """
 
     data_dir: Path
@@ -46,6 +52,8 @@ class PlatformOptions:
     port: int = 4200
     workers: int = 1
     runs_per_worker: int = 4
+    warm: bool = True
+    gateway_port: int = 4300
 
 
 class LocalPlatform:
@@ -66,12 +74,9 @@ class LocalPlatform:
         Raises:
             PlatformError: The port is taken, or a part did not come up.
         """
-        options = self._options
-        if port_taken(options.host, options.port):
-            raise PlatformError(
-                f"port {options.port} of {options.host} is taken. Stop what listens there, or "
-                "choose another: --port, or `make up PORT=...`."
-            )
+        gateway = LocalGateway(self._options.host, self._options.gateway_port, self._data_dir)
+        gateway.check()
+        self._check_ports()
         postgres = self._timed(
             "PostgreSQL", lambda: start_postgres(self._processes, self._data_dir)
         )
@@ -82,18 +87,37 @@ class LocalPlatform:
         prefect_setup.drop_missed_runs(api)
         env = self._environment(f"{address}/api", postgres.prefect_url, postgres.store_url)
         self._timed("Deployments and workers", lambda: self._deploy_and_work(api, env))
+        started = gateway.start(self._processes, f"{address}/api", env)
         self._timed("Devices and calibrations", lambda: self._first_runs(api))
-        return PlatformAddresses(f"{address}/api", address, postgres.store_url, os.getpid())
+        self._timed("Gateway", lambda: self._processes.wait_healthy(started))
+        self._timed("Registration of workers", lambda: self._registered(postgres.store_url))
+        return PlatformAddresses(
+            api_url=gateway.url,
+            ui_url=address,
+            prefect_url=f"{address}/api",
+            store_url=postgres.store_url,
+            pid=os.getpid(),
+        )
 
     @property
     def _data_dir(self) -> Path:
         return self._options.data_dir
 
-    def _server(self, database_url: str) -> str:
+    def _check_ports(self) -> None:
         options = self._options
-        return start_server(
-            self._processes, options.host, options.port, self._data_dir, database_url
-        )
+        for host, port, option in (
+            (HOST, options.port, "--port, or `make up PORT=...`"),
+            (options.host, options.gateway_port, "--gateway-port, or `make up GATEWAY_PORT=...`"),
+        ):
+            if port_taken(host, port):
+                raise PlatformError(
+                    f"port {port} of {host} is taken. Stop what listens there, or choose another: "
+                    f"{option}."
+                )
+
+    def _server(self, database_url: str) -> str:
+        port = self._options.port
+        return start_server(self._processes, HOST, port, self._data_dir, database_url)
 
     def _environment(self, api_url: str, database_url: str, store_url: str) -> dict[str, str]:
         return {
@@ -132,6 +156,7 @@ class LocalPlatform:
                 [
                     *(sys.executable, "-m", "flows.worker"),
                     *("--name", name, "--limit", str(self._options.runs_per_worker)),
+                    "--warm" if self._options.warm else "--process",
                 ],
                 log_file=self._data_dir / "logs" / f"worker-{number}.log",
                 env={**env, "QCPAAS_PROJECT_DIR": str(PROJECT_DIR), **SOON_BACK},
@@ -161,6 +186,19 @@ class LocalPlatform:
         """Afterwards clients know the worker, and the store a calibration of every device."""
         runs = [prefect_setup.start_run(api, deployment) for deployment in FIRST_RUNS]
         prefect_setup.wait_for_runs(api, runs, self._processes.check)
+
+    def _registered(self, store_url: str) -> None:
+        """Wait until every worker has told what it has: before that jobs are refused."""
+        deadline = time.monotonic() + WORKER_DEADLINE_S
+        with open_store(store_url) as store:
+            while len(Workers(store).living()) < self._options.workers:
+                self._processes.check()
+                if time.monotonic() > deadline:
+                    raise PlatformError(
+                        f"a worker has not registered after {WORKER_DEADLINE_S:.0f} s. See "
+                        f"{self._data_dir / 'logs'}."
+                    )
+                time.sleep(0.2)
 
     def _timed(self, part: str, start: Callable[[], T]) -> T:
         began = time.monotonic()

@@ -22,6 +22,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from deployments.prefect_tables import tables
 from deployments.processes import Command, Processes, as_user
 from qcpaas.errors import PlatformError
 
@@ -77,6 +78,12 @@ def start_postgres(processes: Processes, data_dir: Path) -> Postgres:
     return Postgres(socket_dir)
 
 
+def dump(postgres: Postgres, database: str) -> str:
+    """The statements that make a database again, rows and all."""
+    options = ["--no-owner", "--inserts", "--username", SUPERUSER, "--host"]
+    return _run([str(_binary("pg_dump")), *options, str(postgres.socket_dir), database])
+
+
 def _settings(socket_dir: Path) -> list[str]:
     settings = {
         "listen_addresses": "",
@@ -130,11 +137,11 @@ def _create_cluster(folder: Path, user: str | None) -> None:
     _run([str(_binary("initdb")), "-D", str(folder), *options], cwd=folder, user=user)
 
 
-def _run(command: list[str], cwd: Path | None = None, user: str | None = None) -> None:
+def _run(command: list[str], cwd: Path | None = None, user: str | None = None) -> str:
     try:
-        subprocess.run(
+        return subprocess.run(
             command, check=True, capture_output=True, text=True, cwd=cwd, **as_user(user)
-        )
+        ).stdout
     except (OSError, subprocess.CalledProcessError) as error:
         told = getattr(error, "stderr", None) or str(error)
         name = Path(command[0]).name
@@ -155,9 +162,9 @@ def _socket_dir(folder: Path, user: str | None) -> Path:
     return short
 
 
-def _connect(socket_dir: Path) -> psycopg.Connection:
+def _connect(socket_dir: Path, database: str = "postgres") -> psycopg.Connection:
     return psycopg.connect(
-        host=str(socket_dir), user=SUPERUSER, dbname="postgres", connect_timeout=5, autocommit=True
+        host=str(socket_dir), user=SUPERUSER, dbname=database, connect_timeout=5, autocommit=True
     )
 
 
@@ -174,3 +181,15 @@ def _create_databases(socket_dir: Path) -> None:
         rows = connection.execute("SELECT datname FROM pg_database").fetchall()
         for name in sorted(set(DATABASES) - {row[0] for row in rows}):
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    _write_tables(socket_dir)
+
+
+def _write_tables(socket_dir: Path) -> None:
+    """Spare a new Prefect database its migrations."""
+    statements = tables("postgresql")
+    if statements is None:
+        return
+    with _connect(socket_dir, "prefect") as connection, connection.transaction():
+        found = connection.execute("SELECT to_regclass('alembic_version')").fetchone()
+        if found == (None,):
+            connection.execute(statements.encode())  # bytes: all statements, nothing to fill in

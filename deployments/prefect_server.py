@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from deployments.prefect_tables import write_sqlite
 from deployments.processes import Child, Command, Processes
 from flows import engine
 from qcpaas.errors import PlatformError
@@ -70,6 +71,8 @@ def start_server(
     home.mkdir(parents=True, exist_ok=True)
     address = f"http://{reachable(host)}:{port}"
     with _migrating_alone(home):
+        if database_url is None:
+            write_sqlite(home / "prefect.db")
         server = _spawn(processes, host, port, data_dir, database_url, ui=ui)
         processes.wait_healthy(server, START_DEADLINE_S)
     return address
@@ -110,6 +113,8 @@ def _spawn(
             env={
                 **prefect_environment(data_dir, api_url, database_url),
                 "PREFECT_SERVER_UI_ENABLED": str(ui).lower(),
+                # Blocks of Prefect's own for its pages to offer: writing 54 kinds takes seconds.
+                "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": str(ui).lower(),
                 # Beside the database, not in the installed package: that may be read-only.
                 "PREFECT_UI_STATIC_DIRECTORY": str(home / "ui"),
             },

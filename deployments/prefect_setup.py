@@ -16,6 +16,21 @@ from qcpaas.prefect_api import PrefectApi
 
 FINAL_STATES = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 RUN_DEADLINE_S = 300.0
+# Job variables that a warm worker knows beside those of Prefect's process worker.
+RUN_LIMITS = {
+    "memory_mib": {
+        "title": "Memory",
+        "description": "MiB, beyond which a run fails.",
+        "type": "integer",
+        "minimum": 1,
+    },
+    "time_limit_s": {
+        "title": "Time limit",
+        "description": "Seconds, after which a run fails.",
+        "type": "number",
+        "exclusiveMinimum": 0,
+    },
+}
 
 
 def ensure_pool(api: PrefectApi) -> None:
@@ -29,6 +44,8 @@ def ensure_pool(api: PrefectApi) -> None:
     template = known["prefect"]["process"]["default_base_job_configuration"]
     command = shlex.join([sys.executable, "-m", "flows.engine"])
     template["variables"]["properties"]["command"]["default"] = command
+    template["variables"]["properties"] |= RUN_LIMITS
+    template["job_configuration"] |= {name: f"{{{{ {name} }}}}" for name in RUN_LIMITS}
     if api.get(f"work_pools/{POOL}") is None:
         api.post("work_pools/", {"name": POOL, "type": "process", "base_job_template": template})
     else:

@@ -1,7 +1,7 @@
 """``python -m deployments.up``: the platform on this machine, until Ctrl-C.
 
-PostgreSQL, a Prefect server with its UI, the deployments of ``prefect.yaml``, workers and the
-store, with all data in one folder.
+PostgreSQL, a Prefect server with its UI, the deployments of ``prefect.yaml``, workers, the store
+and the gateway, with all data in one folder.
 """
 
 from __future__ import annotations
@@ -27,8 +27,14 @@ CHECK_EVERY_S = 0.5
 
 
 def up(
-    port: Annotated[int, typer.Option(help="Of the API and the UI.", min=1, max=65535)] = 4200,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    *,
+    port: Annotated[
+        int, typer.Option(help="Of Prefect's UI, on this machine.", min=1, max=65535)
+    ] = 4200,
+    gateway_port: Annotated[
+        int, typer.Option(help="Of the gateway, for clients.", min=1, max=65535)
+    ] = 4300,
+    host: Annotated[str, typer.Option(help="Address that the gateway listens on.")] = "127.0.0.1",
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder of databases, results and logs.")
     ] = None,
@@ -38,7 +44,7 @@ def up(
     """Start the platform, wait until all of it is healthy, and keep it until Ctrl-C."""
     settings = Settings() if data_dir is None else Settings(data_dir=data_dir)
     folder = settings.data_dir.resolve()
-    options = PlatformOptions(folder, host, port, workers, runs)
+    options = PlatformOptions(folder, host, port, workers, runs, gateway_port=gateway_port)
     console = Console(highlight=False, soft_wrap=True)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
@@ -85,8 +91,8 @@ def run(
 
 def _announce(console: Console, addresses: PlatformAddresses, options: PlatformOptions) -> None:
     console.print(
-        f"\n  UI      {addresses.ui_url}\n"
-        f"  API     {addresses.api_url}\n"
+        f"\n  API     {addresses.api_url}, described at {addresses.api_url}/docs\n"
+        f"  UI      {addresses.ui_url}\n"
         f"  Store   {addresses.store_url}\n"
         f"  Logs    {options.data_dir / 'logs'}\n\n"
         "  Submit  qcpaas run examples/h2_vqe.py --remote\n"

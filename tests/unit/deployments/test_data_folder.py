@@ -43,9 +43,9 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
 
 def test_commands_on_this_machine_find_the_platform(tmp_path):
     file = Settings(data_dir=tmp_path).platform_file
-    addresses = PlatformAddresses("http://h:1/api", "http://h:1", "postgresql://x", 7)
+    addresses = PlatformAddresses("http://h:2", "http://h:1", "http://h:1/api", "postgresql://x", 7)
     addresses.write(file)
-    assert Settings(data_dir=tmp_path).resolved_api_url == "http://h:1/api"
+    assert Settings(data_dir=tmp_path).resolved_api_url == "http://h:2"
     assert json.loads(file.read_text())["pid"] == 7
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
