@@ -94,7 +94,7 @@ def _machine(scene: Scene, name: str) -> Iterator[subprocess.Popen[bytes]]:
             env=platform.environment("worker"),
             cwd=PROJECT_DIR,
         )
-    api = PrefectApi(platform.api_url)
+    api = PrefectApi(platform.prefect_url)
     try:
         scene.wait_until(lambda: worker_online(api, name, since), f"{name} is online")
         yield process

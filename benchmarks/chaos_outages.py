@@ -46,7 +46,7 @@ def add_server_outage(
         kill(frozenset(platform.parts("server")))
 
     tell(f"the server goes for {seconds:.0f} s")
-    answers = partial(healthy, platform.api_url)
+    answers = partial(healthy, platform.prefect_url)
     _add_outage(scene, report, "server", seconds, stop=stop, answers=answers)
 
 

@@ -87,7 +87,12 @@ class ChaosPlatform:
 
     @property
     def api_url(self) -> str:
+        """The gateway's."""
         return str(self._addresses["api_url"])
+
+    @property
+    def prefect_url(self) -> str:
+        return str(self._addresses["prefect_url"])
 
     @property
     def store_url(self) -> str:
@@ -144,7 +149,7 @@ class ChaosPlatform:
 
     def slots_taken(self) -> int:
         """How many slots of the device Prefect's limit counts as taken."""
-        api = PrefectApi(self.api_url)
+        api = PrefectApi(self.prefect_url)
         try:
             limit = api.get("v2/concurrency_limits/device-loopback")
         finally:
@@ -152,7 +157,8 @@ class ChaosPlatform:
         return 0 if limit is None else int(limit["active_slots"])
 
     def _start(self) -> None:
-        command = [sys.executable, "-m", "deployments.up", "--port", str(free_port())]
+        ports = ("--port", str(free_port()), "--gateway-port", str(free_port()))
+        command = [sys.executable, "-m", "deployments.up", *ports]
         with (self.folder / "up.log").open("wb") as log:
             self._up = subprocess.Popen(
                 [*command, "--data-dir", str(self.data_dir), "--workers", str(self._workers)],

@@ -1,7 +1,8 @@
-"""The workload of the start benchmark: says when its first line ran, and in which process."""
+"""The workloads of the start benchmark."""
 
 from __future__ import annotations
 
+import signal
 import time
 
 from benchmarks.processes import started_at
@@ -9,7 +10,7 @@ from qcpaas import RuntimeWorkerBase
 
 
 class FirstLine(RuntimeWorkerBase):
-    """Uses nothing of the platform, as the first line of any workload does."""
+    """Says when its first line ran, and when its process began."""
 
     backend_name = "FakeKolkata"
 
@@ -17,3 +18,17 @@ class FirstLine(RuntimeWorkerBase):
         first_line = time.time()
         cpu_s = time.process_time()
         return {"first_line": first_line, "cpu_s": cpu_s, "started": started_at()}
+
+
+class Waits(RuntimeWorkerBase):
+    """Runs until something ends it; deaf, it does not hear that it is to end."""
+
+    backend_name = "statevector"
+
+    def run(self, deaf: bool = False) -> None:
+        if deaf:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for step in self.iterations(100_000):
+            while deaf and step > 1:
+                time.sleep(1.0)  # and reports nothing, by which it would hear of it too
+            time.sleep(0.2)
