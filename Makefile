@@ -6,6 +6,7 @@
 SHELL := /bin/bash
 UV_VERSION := 0.13.9
 PORT ?= 4200
+GATEWAY_PORT ?= 4300
 # Three tests for two cores: those that wait for a server leave a core to others. In the order of
 # their names the long ones, of whole platforms, come first.
 TESTERS ?= $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 )))
@@ -16,6 +17,8 @@ PYTHON ?= $(shell for candidate in python3.11 python3.12 python3; do \
 	2>/dev/null && command -v $$candidate && break; done)
 
 BIN := .venv/bin
+# Without its bytecode every process that a test starts compiles Prefect and Qiskit anew, for 4 s.
+unexport PYTHONDONTWRITEBYTECODE
 step = @printf '\n== %s\n' '$(1)'
 
 .PHONY: help
@@ -29,25 +32,40 @@ demo: install
 
 .PHONY: up
 up: install
-	@exec $(BIN)/python -m deployments.up --port $(PORT) $(UP_ARGS)
+	@exec $(BIN)/python -m deployments.up --port $(PORT) --gateway-port $(GATEWAY_PORT) $(UP_ARGS)
 
 .PHONY: ui
 ui: install
 	@exec $(BIN)/python -m deployments.ui --port $(PORT)
 
 .PHONY: test
-test: lint
+test: install
+	@$(MAKE) --no-print-directory -j 2 -O lint .venv/.bytecode
 	$(call step,pytest)
 	@$(BIN)/pytest -m 'not slow' -n $(TESTERS) --maxprocesses 6 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
-.PHONY: lint
-lint: install
-	$(call step,ruff check)
-	@$(BIN)/ruff check --quiet
-	$(call step,ruff format --check)
-	@$(BIN)/ruff format --check --quiet
+# What the tests import, compiled once for a new environment: the testers, which start together,
+# would each do it. What fails to import is left for pytest to tell.
+.venv/.bytecode: .venv/.installed
+	@$(BIN)/pytest --collect-only -qq -p no:cacheprovider >/dev/null 2>&1 || true
+	@touch $@
+
+.PHONY: lint types rules format contracts
+lint: types rules format contracts  # the longest first
+
+types: install
 	$(call step,mypy)
 	@$(BIN)/mypy
+
+rules: install
+	$(call step,ruff check)
+	@$(BIN)/ruff check --quiet
+
+format: install
+	$(call step,ruff format --check)
+	@$(BIN)/ruff format --check --quiet
+
+contracts: install
 	$(call step,import contracts)
 	@$(BIN)/lint-imports --no-cache --no-logo > .import-contracts.log || { cat .import-contracts.log; exit 1; }
 	@tail -3 .import-contracts.log; rm .import-contracts.log

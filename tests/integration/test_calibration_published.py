@@ -1,4 +1,4 @@
-"""Calibrations over a real Prefect server: flows publish them, a client far away reads them."""
+"""Calibrations of a running platform: Prefect's pages show them, the gateway answers clients."""
 
 import json
 import time
@@ -8,10 +8,8 @@ import pytest
 from prefect import flow
 
 from flows.calibration_pages import publish_calibration, publish_devices
-from flows.register_worker import register_worker
 from qcpaas.calibration import Characterisation, DriftMark, Fit, Quantity, Verdict
 from qcpaas.errors import CalibrationError, UnknownDevice, UnknownJob
-from qcpaas.prefect_transport import PrefectTransport
 from store.calibrations import Calibrations
 from store.characterisation import Fits
 from store.database import open_store
@@ -24,7 +22,7 @@ from tasks.registered import open_registered
 
 pytestmark = pytest.mark.server
 
-NAME = "FakeLima"
+NAME = "FakeBogota"
 START = datetime(2026, 11, 1, 3, tzinfo=UTC)
 T1_S = [1.0e-4, 1.1e-4, 1.1e-4, 0.9e-4, 1.1e-4]  # day by day; unchanged on the third
 
@@ -64,9 +62,8 @@ def store(data_dir):
 
 
 @pytest.fixture(scope="module")
-def published(server, store):
-    """As the refresh flow does it, day by day; a client that knows only the server's address."""
-    register_worker()
+def published(server, far, store):
+    """As the refresh flow does it, day by day; a client that knows only the gateway's address."""
 
     @flow
     def publish():
@@ -83,13 +80,12 @@ def published(server, store):
     Devices(store).asked(NAME, START + timedelta(days=9), "answered 503")
     publish()
     publish()
-    with PrefectTransport(server) as transport:
-        yield transport
+    return far
 
 
-def pages(transport, key):
+def pages(api, key):
     body = {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC"}
-    return transport._api.post("artifacts/filter", body)
+    return api.post("artifacts/filter", body)
 
 
 def test_newest_calibration_is_read_exactly_with_the_devices_problem(published, store):
@@ -97,23 +93,23 @@ def test_newest_calibration_is_read_exactly_with_the_devices_problem(published, 
     assert published.calibration(NAME).problem == "answered 503"
 
 
-def test_unchanged_calibration_is_published_once(published):
-    assert len(pages(published, "calibration-fakelima")) == 4
+def test_unchanged_calibration_is_published_once(published, api):
+    assert len(pages(api, "calibration-fakebogota")) == 4
 
 
 @pytest.mark.parametrize("day", [0, 1, 3, 4])
-def test_earlier_calibration_is_found_among_the_published(published, day):
+def test_earlier_calibration_is_found(published, day):
     at = START + timedelta(days=day, hours=7)
     assert published.calibration(NAME, at).snapshot_id == snapshot(day).content_id
 
 
 def test_moment_before_all_and_unknown_device_are_told(published):
-    with pytest.raises(CalibrationError, match="nothing was published of FakeLima by 2026-10-01"):
+    with pytest.raises(CalibrationError, match="nothing was known of FakeBogota at 2026-10-01"):
         published.calibration(NAME, datetime(2026, 10, 1, tzinfo=UTC))
-    with pytest.raises(CalibrationError, match="has published no calibration of FakeManila"):
+    with pytest.raises(CalibrationError, match="has no calibration of FakeManila"):
         published.calibration("FakeManila")
-    with pytest.raises(UnknownDevice, match="Did you mean FakeLima"):
-        published.calibration("FakeLimas")
+    with pytest.raises(UnknownDevice, match="Did you mean FakeBogota"):
+        published.calibration("FakeBogotas")
 
 
 def test_history_of_a_value_is_that_of_the_store(published, store):
@@ -134,23 +130,23 @@ def test_fits_and_devices_are_read(published):
     assert (info.problem, info.snapshot_id) == ("answered 503", snapshot(4).content_id)
 
 
-def test_pages_show_the_map_the_history_and_what_is_wrong(published):
-    (map_page,) = pages(published, "device-map-fakelima")
+def test_pages_show_the_map_the_history_and_what_is_wrong(published, api):
+    (map_page,) = pages(api, "device-map-fakebogota")
     assert "data:image/svg+xml;base64," in map_page["data"]
     assert "qubit 4 (graph: t1: no decay)" in map_page["data"]
     assert "T1 of qubit 4, t1 found nothing: no decay" in map_page["data"]
     assert "| T1 (µs) | 110 |" in map_page["data"]
-    (history_page,) = pages(published, "calibration-history-fakelima")
+    (history_page,) = pages(api, "calibration-history-fakebogota")
     assert "4 calibrations since 2026-11-01" in history_page["data"]
 
 
-def test_run_that_was_asked_for_is_followed(published):
+def test_run_that_was_asked_for_is_followed(published, api):
     for name in ("refresh-calibration", "characterise"):
-        flow_id = published._api.post("flows/", {"name": name})["id"]
-        published._api.post("deployments/", {"name": name, "flow_id": flow_id})
-    asked = published.calibrate("fakelima", Characterisation(qubits=(1, 3), emulated=True))
+        flow_id = api.post("flows/", {"name": name})["id"]
+        api.post("deployments/", {"name": name, "flow_id": flow_id})
+    asked = published.calibrate("fakebogota", Characterisation(qubits=(1, 3), emulated=True))
     assert (asked.device, asked.finished, asked.nodes) == (NAME, False, ())
-    run = published._api.get(f"flow_runs/{asked.run_id}")
+    run = api.get(f"flow_runs/{asked.run_id}")
     assert run["parameters"] == {
         "device": NAME,
         "qubits": [1, 3],
@@ -158,28 +154,28 @@ def test_run_that_was_asked_for_is_followed(published):
         "emulated": True,
     }
     rows = json.dumps([{"node": "t1", "target": "1", "outcome": "calibrated"}])
-    table = {"key": "characterisation-fakelima", "type": "table", "data": rows}
-    published._api.post("artifacts/", {**table, "flow_run_id": asked.run_id})
+    table = {"key": "characterisation-fakebogota", "type": "table", "data": rows}
+    api.post("artifacts/", {**table, "flow_run_id": asked.run_id})
     state = {"state": {"type": "COMPLETED", "name": "Completed"}, "force": True}
-    published._api.post(f"flow_runs/{asked.run_id}/set_state", state)
+    api.post(f"flow_runs/{asked.run_id}/set_state", state)
     ended = published.calibration_run(asked.run_id)
     assert ended.nodes == ("t1 on 1: calibrated",)
     assert ended.snapshot_id == snapshot(4).content_id
     assert (ended.failed, ended.message) == (True, "answered 503")
     raised = "Flow run encountered an exception: CalibrationError: no platform."
     failed = {"state": {"type": "FAILED", "name": "Failed", "message": raised}, "force": True}
-    published._api.post(f"flow_runs/{asked.run_id}/set_state", failed)
+    api.post(f"flow_runs/{asked.run_id}/set_state", failed)
     told = published.calibration_run(asked.run_id)
     assert (told.finished, told.failed, told.message) == (True, True, "no platform.")
     pull = published.calibrate(NAME)
-    parameters = published._api.get(f"flow_runs/{pull.run_id}")["parameters"]
+    parameters = api.get(f"flow_runs/{pull.run_id}")["parameters"]
     assert parameters == {"devices": [NAME]}
 
 
 def test_unknown_run_and_device_are_refused(published):
-    with pytest.raises(UnknownDevice, match="Did you mean FakeLima"):
-        published.calibrate("FakeLimas")
-    with pytest.raises(UnknownJob, match="has no run"):
+    with pytest.raises(UnknownDevice, match="Did you mean FakeBogota"):
+        published.calibrate("FakeBogotas")
+    with pytest.raises(UnknownJob, match="no calibration run"):
         published.calibration_run("00000000-0000-0000-0000-000000000000")
 
 
@@ -206,14 +202,14 @@ def awaited(look, is_enough):
 
 
 def test_run_whose_process_died_goes_on_being_followed_until_nobody_takes_it_up(
-    published, monkeypatch
+    published, api, monkeypatch
 ):
-    flow_id = published._api.post("flows/", {"name": "characterise"})["id"]
-    published._api.post("deployments/", {"name": "characterise", "flow_id": flow_id})
-    asked = published.calibrate("fakelima", Characterisation(qubits=(1,)))
+    flow_id = api.post("flows/", {"name": "characterise"})["id"]
+    api.post("deployments/", {"name": "characterise", "flow_id": flow_id})
+    asked = published.calibrate("fakebogota", Characterisation(qubits=(1,)))
     crashed = {"state": {"type": "CRASHED", "name": "Crashed", "message": "-9"}, "force": True}
-    published._api.post(f"flow_runs/{asked.run_id}/set_state", crashed)
+    api.post(f"flow_runs/{asked.run_id}/set_state", crashed)
     assert not published.calibration_run(asked.run_id).finished
-    monkeypatch.setattr("qcpaas.prefect_calibrations._TAKEN_UP_WITHIN", timedelta(0))
+    monkeypatch.setattr("gateway.engine.calibrations._TAKEN_UP_WITHIN", timedelta(0))
     told = published.calibration_run(asked.run_id)
     assert (told.finished, told.failed, told.message) == (True, True, "-9")

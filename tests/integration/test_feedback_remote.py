@@ -1,13 +1,13 @@
-"""Feedback over a real Prefect server: asked from far away, answered by the platform's flow."""
+"""Feedback through the gateway: read from the store, learnt by a worker."""
 
 import pytest
 
 from flows import feedback as flows_feedback
-from flows.register_worker import register_worker
 from qcpaas.errors import InputError, UnknownDevice, UnknownJob
-from qcpaas.prefect_transport import PrefectTransport
+from qcpaas.schemas import CircuitItem, CircuitJob, CircuitPayload, ExecutionSettings
 from store.database import open_store
 from store.feedback import Feedbacks
+from store.jobs import Jobs
 from tasks.registered import open_registered
 
 pytestmark = pytest.mark.server
@@ -22,14 +22,6 @@ def store(data_dir):
         yield store
 
 
-@pytest.fixture(scope="module")
-def far(server, store, taking_up):
-    """A client that knows only the server's address, and a worker that takes up what it asks."""
-    register_worker()
-    with PrefectTransport(server) as transport, taking_up(transport, flows_feedback.feedback):
-        yield transport
-
-
 def test_report_and_reset_come_from_the_platforms_store(far, store, platform):
     Feedbacks(store).update(NAME, lambda _: b"")
     near = platform.feedback(NAME)
@@ -40,10 +32,20 @@ def test_report_and_reset_come_from_the_platforms_store(far, store, platform):
     assert Feedbacks(store).version(NAME) == version + 1
 
 
-def test_refusals_arrive_as_they_were_raised(far):
+def test_refusals_arrive_as_they_were_raised(far, store, api, taking_up):
     with pytest.raises(UnknownDevice, match="Did you mean FakeLima"):
         far.feedback("FakeLimas")
     with pytest.raises(UnknownJob, match="no job 'gone'"):
         far.observe_fidelity("gone", 0.9, 0.01)
-    with pytest.raises(InputError, match="above 0 and at most at 1"):
-        far.observe_fidelity("gone", 1.9, 0.01)
+    Jobs(store).create(circuit_job("known"))
+    with (
+        taking_up(api, flows_feedback.feedback),
+        pytest.raises(InputError, match="above 0 and at most at 1"),
+    ):
+        far.observe_fidelity("known", 1.9, 0.01)
+
+
+def circuit_job(job_id):
+    text = "OPENQASM 2.0; qreg q[1]; creg c[1]; measure q -> c;"
+    item = CircuitItem(circuit=CircuitPayload(format="qasm2", text=text))
+    return CircuitJob(job_id=job_id, execution=ExecutionSettings(backend=NAME), items=(item,))

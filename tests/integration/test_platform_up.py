@@ -83,11 +83,17 @@ class Running:
 
     process: subprocess.Popen
     port: int
+    gateway_port: int
     data_dir: Path
     out: Path
 
     @property
+    def gateway(self):
+        return f"http://127.0.0.1:{self.gateway_port}"
+
+    @property
     def api(self):
+        """Prefect's own."""
         return f"http://127.0.0.1:{self.port}/api"
 
     @property
@@ -106,18 +112,20 @@ class Running:
         return self.process.wait(60)
 
 
-def up(data_dir, port, out):
-    command = [sys.executable, "-m", "deployments.up", "--port", str(port)]
+def up(data_dir, port, out, *more):
+    gateway_port = free_port()
+    ports = ("--port", str(port), "--gateway-port", str(gateway_port))
+    command = [sys.executable, "-m", "deployments.up", *ports, "--data-dir", str(data_dir)]
     with out.open("w") as log:
         process = subprocess.Popen(
-            [*command, "--data-dir", str(data_dir)],
+            [*command, *more],
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             cwd=out.parent,
             env={**os.environ, "HOME": str(out.parent), "OMP_NUM_THREADS": "1"},
         )
-    return Running(process, port, data_dir, out)
+    return Running(process, port, gateway_port, data_dir, out)
 
 
 def ready(running, seconds=240.0):
@@ -181,18 +189,18 @@ def test_every_deployment_of_prefect_yaml_is_there(platform):
 
 
 def test_the_server_and_the_worker_log_no_error(platform):
-    for name in ("prefect-server", "worker-1"):
+    for name in ("prefect-server", "worker-1", "gateway"):
         assert "Traceback" not in (platform.data_dir / "logs" / f"{name}.log").read_text()
 
 
 def test_commands_on_this_machine_find_it(platform):
-    assert Settings(data_dir=platform.data_dir).resolved_api_url == platform.api
+    assert Settings(data_dir=platform.data_dir).resolved_api_url == platform.gateway
 
 
 def test_a_circuit_job_runs_through_the_worker(platform):
     from qiskit import QuantumCircuit
 
-    with RuntimeProvider(platform.api) as provider:
+    with RuntimeProvider(platform.gateway) as provider:
         circuit = QuantumCircuit.from_qasm_str(BELL)
         job = provider.run_circuits(circuit, backend="FakeKolkata", shots=1000, seed=1)
         job.result(timeout=120)
@@ -203,7 +211,7 @@ def test_a_workload_travels_with_its_own_modules_and_is_repeated_bit_for_bit(pla
     (tmp_path / "states.py").write_text(STATES)
     (tmp_path / "work.py").write_text(WORK)
     worker_class, bundle = pack_file(tmp_path / "work.py", None)
-    with RuntimeProvider(platform.api) as provider:
+    with RuntimeProvider(platform.gateway) as provider:
         job = provider.run(worker_class, {"circuits": 2}, bundle=bundle, seed=4)
         shares = job.result(timeout=180)
         again = provider.rerun(job.job_id)
@@ -217,7 +225,7 @@ def test_a_workload_travels_with_its_own_modules_and_is_repeated_bit_for_bit(pla
 
 @pytest.mark.slow
 def test_every_night_devices_with_a_platform_are_characterised_on_a_worker(platform):
-    with RuntimeProvider(platform.api) as provider:
+    with RuntimeProvider(platform.gateway) as provider:
         assert "FakeKolkata" in {info.name for info in provider.devices()}
     make_platform(
         read_snapshot("FakeKolkata"),
@@ -245,7 +253,7 @@ def test_every_night_devices_with_a_platform_are_characterised_on_a_worker(platf
         assert time.monotonic() < deadline, runs
         time.sleep(1.0)
     assert [run["state_name"] for run in runs] == ["Completed"]
-    with RuntimeProvider(platform.api) as provider:
+    with RuntimeProvider(platform.gateway) as provider:
         known = provider.calibration("FakeKolkata")
     (found,) = [value for value in known.values if value.quantity is Quantity.READOUT_FREQUENCY_HZ]
     assert found.source == "protocol:qibocal"
@@ -258,7 +266,7 @@ def endless(platform, tmp_path_factory):
     file = tmp_path_factory.mktemp("endless") / "endless.py"
     file.write_text(ENDLESS)
     worker_class, bundle = pack_file(file, None)
-    with RuntimeProvider(platform.api) as provider:
+    with RuntimeProvider(platform.gateway) as provider:
         job = provider.run(worker_class, bundle=bundle)
         for record in job.watch(timeout=180):
             if record.progress.done:
@@ -333,7 +341,7 @@ def test_the_server_and_the_database_come_back_and_the_job_goes_on(platform, end
             if command in arguments and b"flows.worker" not in arguments:
                 os.kill(one, signal.SIGKILL)
         told(platform, f"{part} is back after", 1)
-    deadline = time.monotonic() + 60.0
+    deadline = time.monotonic() + 180.0
     before = endless.record().progress.done
     while endless.record().progress.done <= before:
         assert time.monotonic() < deadline, "it stands still"
@@ -346,7 +354,7 @@ def test_what_maintenance_repaired_is_shown(platform, endless):
         body = {"flows": {"name": {"any_": ["maintenance"]}}}
         return httpx.post(f"{platform.api}/flow_runs/filter", json=body).json()
 
-    deadline = time.monotonic() + 60.0
+    deadline = time.monotonic() + 180.0
     while len(maintenance()) < 2 or any(run["state_type"] != "COMPLETED" for run in maintenance()):
         assert time.monotonic() < deadline, maintenance()
         time.sleep(0.5)
@@ -361,6 +369,17 @@ def test_what_maintenance_repaired_is_shown(platform, endless):
     ).json()
     rows = [row for table in tables for row in json.loads(table["data"])]
     assert {row["outcome"] for row in rows if row["repair"] == "reschedule"} == {"done"}
+
+
+def test_a_killed_gateway_comes_back_and_the_job_goes_on(platform, endless):
+    run_id = endless.record().flow_run_id
+    process = engine_of(run_id)
+    for one in marked_processes(platform.mark):
+        if b"gateway" in Path(f"/proc/{one}/cmdline").read_bytes().split(b"\0"):
+            os.kill(one, signal.SIGKILL)
+    told(platform, "the gateway is back after", 1)
+    assert endless.status() is JobState.RUNNING
+    assert engine_of(run_id) == process
 
 
 def test_a_running_job_is_cancelled_on_its_worker(platform, endless):
@@ -379,11 +398,21 @@ def test_a_second_platform_is_refused(platform, tmp_path, in_use):
     assert str(platform.port if in_use == "port" else platform.process.pid) in last
 
 
+def test_a_gateway_that_lets_everybody_in_is_not_offered_to_others(tmp_path):
+    refused = up(tmp_path / "data", free_port(), tmp_path / "out.log", "--host", "0.0.0.0")
+    assert refused.process.wait(60) == 2
+    assert "QCPAAS_GATEWAY_AUTH" in refused.out.read_text()
+
+
 def test_ctrl_c_leaves_no_process_and_a_restart_takes_the_runs_up_again(platform, tmp_path):
     (tmp_path / "endless.py").write_text(ENDLESS)
     worker_class, bundle = pack_file(tmp_path / "endless.py", None)
-    with RuntimeProvider(platform.api) as provider:
-        run_id = provider.run(worker_class, bundle=bundle).record().flow_run_id
+    with RuntimeProvider(platform.gateway) as provider:
+        job = provider.run(worker_class, bundle=bundle)
+        for record in job.watch(timeout=180):
+            if record.flow_run_id is not None:
+                break
+        run_id = record.flow_run_id
     wait_until_running_again(platform, run_id, attempt=1)
     mark = platform.mark
     before = flow_runs(platform.api)

@@ -9,11 +9,9 @@ from typer.testing import CliRunner
 from vendors import open_hardware_subject
 
 from flows.devices import devices as devices_flow
-from flows.register_worker import register_worker
 from qcpaas import DeviceRegistration
 from qcpaas.cli.program import app
 from qcpaas.errors import CredentialsRefused, DeviceUnavailable, InputError, UnknownDevice
-from qcpaas.prefect_transport import PrefectTransport
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 WRONG = "wrong-token-0123456789"
@@ -121,17 +119,30 @@ def test_the_commands_do_the_same(platform, subject, token):
     assert call("credentials", "remove", "lab", "--adapter", "qpu").exit_code == 0
 
 
-def test_a_running_platform_adds_and_removes_by_its_worker(
-    platform, server, subject, athens, taking_up
-):
-    with PrefectTransport(server) as transport, taking_up(transport, devices_flow):
-        register_worker()
-        far = transport.administration()
-        added = far.add_device(registration(subject, "remote"))
+def test_a_running_platform_adds_by_its_worker_and_removes(far, api, subject, athens, taking_up):
+    with taking_up(api, devices_flow):
+        administration = far.administration()
+        added = administration.add_device(registration(subject, "remote"))
         assert (added.name, added.num_qubits) == ("remote", 5)
-        assert "remote" in {info.name for info in transport.devices()}
-        assert transport.calibration("remote").snapshot_id == added.snapshot_id
+        assert "remote" in {info.name for info in far.devices()}
+        assert far.calibration("remote").snapshot_id == added.snapshot_id
         with pytest.raises(UnknownDevice, match="Did you mean remote"):
-            far.remove_device("remotes")
-        far.remove_device("remote")
-        assert "remote" not in {info.name for info in transport.devices()}
+            administration.remove_device("remotes")
+        administration.remove_device("remote")
+        assert "remote" not in {info.name for info in far.devices()}
+
+
+def test_credentials_go_through_the_gateway_and_never_come_back(far, athens, token):
+    administration = far.administration()
+    administration.keep_credentials("far", "qpu", {"token": SecretStr(token)})
+    assert ("far", "qpu") in {(each.name, each.adapter) for each in administration.credentials()}
+    assert "token" in {
+        field
+        for kind in administration.credential_kinds()
+        if kind.adapter == "qpu"
+        for field in kind.fields
+    }
+    with pytest.raises(InputError, match="have no 'tokn'"):
+        administration.keep_credentials("far", "qpu", {"tokn": "a"})
+    administration.remove_credentials("far", "qpu")
+    assert "far" not in {each.name for each in administration.credentials()}
