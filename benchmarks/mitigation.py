@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
+from typing import Any
 
 from benchmarks.report import Options, Report, run_benchmark
 from benchmarks.side_by_side import workers_here
@@ -27,11 +28,13 @@ def measure(options: Options, report: Report) -> None:
         if options.json_file is not None:
             report.write(options.json_file)
 
-    side_by_side = {"workers": options.own.workers or workers_here(), "save": save}
+    side_by_side: dict[str, Any] = {"workers": options.own.workers or workers_here(), "save": save}
     for part in options.own.part or PARTS:
         module, _, function = PARTS[part].partition(":")
         add_rows = getattr(import_module(f"benchmarks.{module}"), function)
-        more = side_by_side if part in PARALLEL else {}
+        more = dict(side_by_side) if part in PARALLEL else {}
+        if part == "accuracy" and options.own.case:
+            more["names"] = tuple(options.own.case)
         add_rows(report, quick=options.quick, seed=options.seed, **more)
         save()
 
@@ -39,6 +42,9 @@ def measure(options: Options, report: Report) -> None:
 def _own_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--part", action="append", choices=PARTS, help="only this; may be given several times"
+    )
+    parser.add_argument(
+        "--case", action="append", help="of the accuracy only this, qaoa8 say; several times"
     )
     parser.add_argument("--workers", type=int, default=0, help="processes; one for each core")
 

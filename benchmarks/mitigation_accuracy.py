@@ -113,17 +113,21 @@ def measure_accuracy(
     *,
     quick: bool,
     seed: int,
-    cases: Sequence[Case] | None = None,
+    names: Sequence[str] = (),
     workers: int = 1,
     save: Callable[[], None] = lambda: None,
 ) -> None:
     """Every installed stack on twins, instance by instance beside the plain circuit.
 
     Args:
+        names: Of the cases only these, by family and qubits (``qaoa8``); all unless given.
         save: Called when the rows of a family are there.
     """
     collected: dict[str, Collected] = defaultdict(Collected)
-    chosen = cases or (QUICK if quick else FULL)
+    chosen = [case for case in (QUICK if quick else FULL) if not names or _name(case) in names]
+    if not chosen:
+        known = ", ".join(map(_name, FULL))
+        raise ValueError(f"cases {', '.join(names)} are not known. Choose among {known}.")
     tasks = [
         instance
         for place, case in enumerate(chosen)
@@ -134,6 +138,10 @@ def measure_accuracy(
         _collect(report, collected, case, list(itertools.islice(answers, case[2])), seed)
         save()
     _add_totals(report, collected, seed)
+
+
+def _name(case: Case) -> str:
+    return f"{case[0]}{case[1]}"
 
 
 def instances_of(case: Case, seed: int, *, few: bool) -> list[Instance]:
@@ -168,7 +176,7 @@ def _collect(
     seed: int,
 ) -> None:
     """Rows of one family; a stack that refuses one of its instances has none there."""
-    problems, name = problems_of(*case, seed), f"{case[0]}{case[1]}"
+    problems, name = problems_of(*case, seed), _name(case)
     raw = [one.plain for one in answered]
     for label in answered[0].stacks:
         each = [one.stacks[label] for one in answered]

@@ -14,7 +14,7 @@ from benchmarks.report import Better, Options, Report, ratio_of_sums, run_benchm
 from benchmarks.scheduler_peers import Adaptive, BestDevice, LeastQueue, PairwiseTrade
 from benchmarks.scheduler_run import Outcome, Simulation
 from benchmarks.scheduler_world import HOUR_S, SESSIONS, World, busiest, make_world
-from benchmarks.side_by_side import side_by_side, workers_here
+from benchmarks.side_by_side import side_by_side_kept, workers_here
 from gateway.scheduling.fair import FairPolicy, FairWeights
 from gateway.scheduling.policy import SchedulingPolicy
 from qcpaas.scheduling import Priority
@@ -43,7 +43,8 @@ def measure(options: Options, report: Report) -> None:
         for name in names
         for number in range(seeds)
     ]
-    found = dict(zip(tasks, side_by_side(figures_of, tasks, options.own.workers), strict=True))
+    kept = side_by_side_kept(figures_of, tasks, options.own.workers, options.own.keep)
+    found = dict(zip(tasks, kept, strict=True))
     for load in loads:
         by_policy = {
             name: [found[(load, hours, options.seed + number, name)] for number in range(seeds)]
@@ -167,6 +168,9 @@ def _add_peer(report: Report, name: str, label: str, figures: Sequence[Figures])
 
 def _own_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=workers_here(), help="processes")
+    parser.add_argument(
+        "--keep", type=Path, help="file of finished simulations: what it holds is not run again"
+    )
     parser.add_argument(
         "--record", type=Path, help="folder of a published scheduler's log to replay"
     )

@@ -77,7 +77,7 @@ def test_rows_bear_the_fixed_names(monkeypatch):
             f"benchmarks.mitigation_{module}.installed", lambda names=None: installed(few)
         )
     report = Report("mitigation")
-    measure_accuracy(report, quick=True, seed=2, cases=[("tfim", 4, 2)])
+    measure_accuracy(report, quick=True, seed=2, names=["tfim4"])
     rows = rows_of(report)
     assert rows["error_reduction_zne_readout_tfim4"].aim == 2.5
     assert rows["coverage_1_sigma"].aim == 0.60
@@ -86,6 +86,11 @@ def test_rows_bear_the_fixed_names(monkeypatch):
     assert rows_of(report)["refused_on_ideal"].value == 0
     assert "ideal_pull_zne_readout" in rows_of(report)
     assert rows_of(report)["harmful_on_ideal"].reached
+
+
+def test_an_unknown_case_is_refused_with_those_that_are_known():
+    with pytest.raises(ValueError, match=r"cases tfim5 are not known. Choose among tfim4, ghz4"):
+        measure_accuracy(Report("mitigation"), quick=False, seed=2, names=["tfim5"])
 
 
 def test_natively_folded_circuits_stay_what_they_were():
