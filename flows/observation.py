@@ -22,6 +22,7 @@ from store.database import Store
 from store.holder import alive, pid_of
 from store.leases import LeaseRecord, Leases
 from store.open_jobs import OpenJob, open_jobs, state_of
+from store.workers import Workers
 
 POOL = "qcpaas"
 ACTIVE = ("RUNNING", "PENDING", "CANCELLING")
@@ -89,7 +90,8 @@ class Observer:
 
     def _states(self, jobs: Iterable[OpenJob], slots: Iterable[SlotFile]) -> dict[str, str]:
         """States by run id: what is active, what crashed lately, and what jobs and slots name."""
-        pool = {"work_pools": {"name": {"any_": [POOL]}}}
+        pools = sorted({POOL, *Workers(self._store).pools()})
+        pool = {"work_pools": {"name": {"any_": pools}}}
         lately = (datetime.now(UTC) - timedelta(seconds=recovery.LOST_RUN_S)).isoformat()
         states = self._history({"state": {"type": {"any_": list(ACTIVE)}}}, pool)
         crashed = {"state": {"type": {"any_": ["CRASHED"]}}, "end_time": {"after_": lately}}
@@ -126,7 +128,8 @@ class Observer:
         for start in range(0, len(run_ids), RECORDS_PAGE):
             body = {"flow_runs": {"id": {"any_": run_ids[start : start + RECORDS_PAGE]}}}
             found += self._api.post("flow_runs/filter", body)
-        return found
+        # Of another pool a job's runs are ours to judge; whatever else runs there is not.
+        return [one for one in found if one.get("work_pool_name") == POOL or _job_id(one)]
 
     def _run(self, record: dict[str, Any], processes: Mapping[str, list[int]] | None) -> Run:
         state = record["state"]

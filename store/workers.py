@@ -61,6 +61,13 @@ class Workers:
         with self._store.read() as connection:
             return [(row.name, row.pool) for row in connection.execute(query)]
 
+    def pools(self) -> list[str]:
+        """Pools whose workers are not forgotten yet, alive or not."""
+        with self._store.read() as connection:
+            return list(
+                connection.scalars(select(WORKER.c.pool).distinct().order_by(WORKER.c.pool))
+            )
+
     def forget(self, name: str) -> None:
         """Of a worker that ends in order."""
         with self._store.write() as connection:
