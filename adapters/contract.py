@@ -108,12 +108,15 @@ class Availability:
         queue_length: Jobs before the next one; ``None`` where the vendor does not say.
         next_window: When it is open, or will be; ``None`` where it is open always or does not say.
         message: The vendor's reason, where it is away.
+        queue_s: How long a new job waits there, by the vendor's own estimate; ``None`` where it
+            makes none.
     """
 
     online: bool
     queue_length: int | None = None
     message: str = ""
     next_window: Window | None = None
+    queue_s: float | None = None
 
 
 class JobHandle(BaseModel):

@@ -17,6 +17,7 @@ from prefect.logging.configuration import setup_logging
 from flows.observation import POOL
 from flows.patient_worker import PatientWorker
 from flows.registration import Registration
+from flows.vendor_queues import VendorQueues
 from flows.warm.release import check_release
 from qcpaas.errors import PlatformError
 from qcpaas.settings import Settings
@@ -41,13 +42,16 @@ def main(
         if warm
         else PatientWorker(work_pool_name=POOL, name=name, limit=limit)
     )
-    registration = Registration(name, POOL, Settings().resolved_store_url)
+    store_url = Settings().resolved_store_url
+    registration, queues = Registration(name, POOL, store_url), VendorQueues(store_url)
     registration.start()
+    queues.start()
     try:
         asyncio.run(_work(worker))
     except (asyncio.CancelledError, KeyboardInterrupt):
         _say(f"worker {name} stopped")
     finally:
+        queues.close()
         registration.close()
 
 

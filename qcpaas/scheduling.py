@@ -101,6 +101,8 @@ class StartsIn(Wire):
 
     Attributes:
         position: Place in the device's backlog, 1 is next.
+        vendor_queue_s: How much of it is the queue of the device's vendor.
+        vendor_queue: How that is known, or why it is not.
     """
 
     earliest_s: float = Field(ge=0.0)
@@ -108,6 +110,34 @@ class StartsIn(Wire):
     latest_s: float = Field(ge=0.0)
     position: int = Field(ge=1)
     made_at: datetime
+    vendor_queue_s: float = Field(default=0.0, ge=0.0)
+    vendor_queue: str = ""
+
+    def behind(self, queue_s: float, how: str) -> StartsIn:
+        """The same behind a vendor's queue, which may be half or twice as long as expected."""
+        return self.model_copy(
+            update={
+                "earliest_s": self.earliest_s + queue_s / 2.0,
+                "likely_s": self.likely_s + queue_s,
+                "latest_s": self.latest_s + 2.0 * queue_s,
+                "vendor_queue_s": queue_s,
+                "vendor_queue": how,
+            }
+        )
+
+    @property
+    def on_platform(self) -> StartsIn:
+        """The part before the job's run begins here, without its vendor's queue."""
+        queue_s = self.vendor_queue_s
+        return self.model_copy(
+            update={
+                "earliest_s": max(0.0, self.earliest_s - queue_s / 2.0),
+                "likely_s": max(0.0, self.likely_s - queue_s),
+                "latest_s": max(0.0, self.latest_s - 2.0 * queue_s),
+                "vendor_queue_s": 0.0,
+                "vendor_queue": "",
+            }
+        )
 
 
 class Candidate(Wire):

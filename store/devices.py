@@ -93,20 +93,39 @@ class Devices:
         online: bool,
         back_at: datetime | None,
         queue_length: int | None,
+        *,
+        queue_s: float | None = None,
+        queue_note: str = "",
     ) -> None:
         """Note what a device said of itself, for the scheduler.
 
         Args:
             back_at: When it takes work again, of one that is away and says so.
+            queue_s: How long a job waits at its vendor, less what is this platform's own.
+            queue_note: How that is known, or why it is not.
         """
         told = {
             "availability_at": at,
             "online": online,
             "back_at": None if online else back_at,
             "queue_length": queue_length,
+            "queue_s": queue_s,
+            "queue_note": queue_note,
         }
         with self._store.write() as connection:
             connection.execute(DEVICE.update().where(DEVICE.c.name == name).values(**told))
+
+    def note_silence(self, name: str, why: str) -> None:
+        """Note that a device did not say whether it takes work; what it said before stays."""
+        with self._store.write() as connection:
+            connection.execute(DEVICE.update().where(DEVICE.c.name == name).values(queue_note=why))
+
+    def unheard_since(self, moment: datetime) -> list[str]:
+        """Vendors' devices that have not said since then whether they take work."""
+        before = DEVICE.c.availability_at.is_(None) | (DEVICE.c.availability_at < moment)
+        query = select(DEVICE.c.name).where(DEVICE.c.address != "", ~DEVICE.c.simulator, before)
+        with self._store.read() as connection:
+            return list(connection.scalars(query.order_by(DEVICE.c.name)))
 
     def get(self, name: str) -> DeviceInfo | None:
         with self._store.read() as connection:

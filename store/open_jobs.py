@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from qcpaas.schemas import JobState
 from store.database import Store
 from store.jobs import JOB
+from store.ledger_rows import SUBMISSION, SubmissionState
 
 _OPEN = [state.value for state in JobState if not state.finished]
 
@@ -38,6 +39,14 @@ def open_jobs(store: Store) -> list[OpenJob]:
             OpenJob(row.job_id, JobState(row.state), row.flow_run_id, row.interruptions)
             for row in connection.execute(query)
         ]
+
+
+def at_the_device(store: Store, device: str) -> int:
+    """How many submissions a device has accepted and not answered."""
+    accepted = SUBMISSION.c.state == SubmissionState.ACCEPTED.value
+    query = select(func.count()).where(SUBMISSION.c.device == device, accepted)
+    with store.read() as connection:
+        return connection.scalar(query) or 0
 
 
 def state_of(store: Store, job_id: str) -> JobState | None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from statistics import median
 
-from adapters.contract import DeviceAdapter, Unsupported, Window
+from adapters.contract import Availability, DeviceAdapter, Unsupported, Window
+from qcpaas.devices import DeviceInfo
 from qcpaas.errors import UnknownDevice
 from qcpaas.scheduling import Reservation
 from store.database import Store
 from store.devices import Devices
+from store.open_jobs import at_the_device
 from store.reservations import EVERYBODY, Reservations
+from store.timings import Timings
+
+TYPICAL_S = 10.0  # of a job at a device that has run none of the platform's yet
 
 
 def refresh_vendor_calendar(name: str, adapter: DeviceAdapter, store: Store) -> None:
@@ -33,12 +39,41 @@ def refresh_vendor_calendar(name: str, adapter: DeviceAdapter, store: Store) -> 
     now, window = datetime.now(UTC), found.next_window
     # Of a window that is open already nothing says when the device comes back.
     back_at = window.starts_at if window is not None and window.starts_at > now else None
-    devices.note_availability(name, now, found.online, back_at, found.queue_length)
+    queue_s, note = vendor_queue(known, found, store)
+    devices.note_availability(
+        name, now, found.online, back_at, found.queue_length, queue_s=queue_s, queue_note=note
+    )
     reserved = adapter.reservations()
     if isinstance(reserved, Unsupported):
         return
     told = [_reservation(name, known.adapter, window) for window in reserved]
     Reservations(store).put_vendors(name, known.adapter, told)
+
+
+def vendor_queue(device: DeviceInfo, found: Availability, store: Store) -> tuple[float | None, str]:
+    """How long a job waits at the vendor, s, and how that is known, for people.
+
+    The vendor's own estimate where it makes one; else the jobs in its queue that are not the
+    platform's, each as long as the device typically took for one of the platform's.
+    """
+    if not device.address or device.simulator:
+        return None, ""
+    if not found.online:
+        return None, f"{device.adapter} takes nothing now: {found.message:.200}".rstrip(": ")
+    if found.queue_s is not None:
+        return found.queue_s, f"{device.adapter}'s own estimate"
+    if found.queue_length is None:
+        return None, f"{device.adapter} does not tell its queue"
+    others = max(0, found.queue_length - at_the_device(store, device.name))
+    timings, _ = Timings(store).read(device.name)
+    ran = [one.qpu_s for one in timings.observed]
+    typical_s = median(ran) if ran else TYPICAL_S
+    how = "as jobs took here before" if ran else "assumed: none has run here yet"
+    jobs = "1 job" if others == 1 else f"{others} jobs"
+    return (
+        others * typical_s,
+        f"{jobs} of others at {device.adapter}, {typical_s:.3g} s each ({how})",
+    )
 
 
 def _reservation(device: str, source: str, window: Window) -> Reservation:

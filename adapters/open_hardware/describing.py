@@ -138,6 +138,8 @@ def packed_availability(found: Availability, waiting: int) -> Status:
     return Status(
         online=found.online,
         queue_length=(found.queue_length or 0) + waiting,
+        # What waits in the server's queue is not in the device's own estimate.
+        queue_s=None if waiting else found.queue_s,
         message=found.message,
         next_window=None if window is None else packed_window(window),
     )
@@ -148,6 +150,7 @@ def unpacked_availability(told: Status) -> Availability:
     return Availability(
         online=told.online,
         queue_length=told.queue_length,
+        queue_s=told.queue_s,
         message=told.message,
         next_window=None if window is None else unpacked_window(window),
     )

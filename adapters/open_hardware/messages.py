@@ -137,10 +137,15 @@ class Windows(Reply):
 
 
 class Status(Reply):
-    """Whether the device takes work now; ``queue_length`` counts the jobs before a new one."""
+    """Whether the device takes work now.
+
+    ``queue_length`` counts the jobs before a new one; ``queue_s`` is how long these take, where the
+    server estimates it.
+    """
 
     online: bool
     queue_length: Count | None = None
+    queue_s: Seconds | None = None
     message: str = ""
     next_window: OpenWindow | None = None
 

@@ -43,7 +43,8 @@ class Foretelling:
         self._learn(situation.now)
         starts = forecasts(self._policy, situation, self._errors)
         self._outlook.renew(self._expected(situation, starts))
-        self._record(situation, starts)
+        # Known is when a job's run begins, not when it leaves the vendor's queue.
+        self._record(situation, {job_id: told.on_platform for job_id, told in starts.items()})
         self._due_at = time.monotonic() + (time.monotonic() - began) * (1.0 / SHARE - 1.0)
 
     def started(self, job_ids: Iterable[str]) -> None:

@@ -34,6 +34,7 @@ HALF_LIFE_S = 7 * 24 * 3600.0
 # What came lately, from which is foretold what will come.
 TRAFFIC_OF = timedelta(hours=6)
 TRAFFIC_JOBS, TRAFFIC_ENOUGH = 60, 10  # of a device
+QUEUE_GOOD_FOR = timedelta(minutes=15)  # what a vendor told of its queue longer ago says nothing
 BACK_AFTER = timedelta(minutes=10)  # a device that went away without saying for how long is tried
 
 _HELD = JobState.HELD.value
@@ -172,14 +173,30 @@ def _view(
     back_at = None
     if not device.online and device.availability_at is not None:
         back_at = device.back_at or device.availability_at + BACK_AFTER
+    queue_s, queue = _vendor_queue(device, now)
     return DeviceView(
         name=name,
         slots=device.concurrent_jobs,
         running=running,
         windows=windows,
+        vendor_queue_s=queue_s,
+        vendor_queue=queue,
         available=back_at is None or back_at <= now,
         back_at=back_at,
     )
+
+
+def _vendor_queue(device: Row[Any], now: datetime) -> tuple[float, str]:
+    """How long jobs wait at its vendor, s, and how that is known, or why it is not."""
+    if not device.address or device.simulator:
+        return 0.0, ""
+    if device.availability_at is None:
+        return 0.0, device.queue_note or f"{device.adapter} has not been asked for its queue yet"
+    age = now - device.availability_at
+    if age > QUEUE_GOOD_FOR:
+        told = f"{device.adapter} last told its queue {age.total_seconds() / 60.0:.0f} min ago"
+        return 0.0, ", ".join(filter(None, (told, device.queue_note)))
+    return min(device.queue_s or 0.0, LONGEST_HOLD_S), device.queue_note
 
 
 def _traffic(

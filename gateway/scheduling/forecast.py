@@ -74,7 +74,8 @@ def device_forecasts(
             late = latest.get(one.job.job_id, start)
             waits = [(moment - situation.now).total_seconds() for moment in (start, late)]
             likely_s, latest_s = (newcomers.delayed_s(wait_s, one.score) for wait_s in waits)
-            found[one.job.job_id] = _interval(position, situation.now, likely_s, latest_s, known)
+            on_platform = _interval(position, situation.now, likely_s, latest_s, known)
+            found[one.job.job_id] = on_platform.behind(_queue_s(view, one.job), view.vendor_queue)
     return found
 
 
@@ -100,6 +101,10 @@ def _interval(
         position=position,
         made_at=now,
     )
+
+
+def _queue_s(view: DeviceView, job: Waiting) -> float:
+    return view.hold_s(job) - job.hold_s
 
 
 class Newcomers:
@@ -149,12 +154,12 @@ def _starts(
 ) -> dict[str, datetime]:
     """Starts in the order of the ranks; a short job fills a gap before a window."""
     now = situation.now if view.available else max(situation.now, view.back_at or situation.now)
-    slots = _Slots.of(view, now + timedelta(seconds=view.vendor_queue_s), late=late)
+    slots = _Slots.of(view, now, late=late)
     users = _UsersEnds.of(situation, late=late)
     starts: dict[str, datetime] = {}
     for one in ranked:
         job = one.job
-        hold_s = job.hold_s_hi if late else job.hold_s
+        hold_s = view.hold_s(job, late=late)
         limit = situation.user(job.user).limits.running_jobs
         start = slots.place(job, users.ready(job.user, limit, now), hold_s)
         if start is not None:
@@ -174,13 +179,12 @@ class _Slots:
     @classmethod
     def of(cls, view: DeviceView, now: datetime, *, late: bool) -> _Slots:
         began = [one for one in view.running if one.began_at is not None]
-        ends = sorted(max(now, expected_end(one, now, late=late)) for one in began)
+        ends = sorted(max(now, expected_end(view, one, now, late=late)) for one in began)
         slots = cls(view, (ends + [now] * (view.slots - len(ends)))[-view.slots :])
         slots.free_from.sort()
         for one in view.running:
             if one.began_at is None:
-                hold_s = one.job.hold_s_hi if late else one.job.hold_s
-                slots.place(one.job, now, hold_s)
+                slots.place(one.job, now, view.hold_s(one.job, late=late))
         return slots
 
     def place(self, job: Waiting, ready: datetime, hold_s: float) -> datetime | None:
@@ -218,7 +222,7 @@ class _UsersEnds:
         known = cls()
         for view in situation.devices.values():
             for one in view.running:
-                known.add(one.job.user, expected_end(one, situation.now, late=late))
+                known.add(one.job.user, expected_end(view, one, situation.now, late=late))
         return known
 
     def ready(self, user: str, limit: int | None, now: datetime) -> datetime:

@@ -29,23 +29,26 @@ def next_jobs(
         job = ranked.job
         if not limits.allow(job.user, job.qpu_s):
             continue
-        if not may_start(job, begins.next, view.windows, job.hold_s_hi):
+        hold_s = view.hold_s(job, late=True)
+        if not may_start(job, begins.next, view.windows, hold_s):
             continue
         limits.take(job.user, job.qpu_s)
-        begins.take(job.hold_s_hi)
+        begins.take(hold_s)
         chosen.append(ranked)
         if len(chosen) == free:
             break
     return chosen
 
 
-def expected_end(running: Running, now: datetime, *, late: bool = False) -> datetime:
+def expected_end(
+    view: DeviceView, running: Running, now: datetime, *, late: bool = False
+) -> datetime:
     """When a released job gives its device back, by its own account or by its estimate.
 
     Args:
         late: At the upper end of the estimate.
     """
-    hold_s = running.job.hold_s_hi if late else running.job.hold_s
+    hold_s = view.hold_s(running.job, late=late)
     by_estimate = (running.began_at or now) + timedelta(seconds=hold_s)
     told = running.finishes_at
     if told is not None:
@@ -59,12 +62,12 @@ class _Begins:
     def __init__(self, view: DeviceView, now: datetime) -> None:
         began = [one for one in view.running if one.began_at is not None]
         queued = [one for one in view.running if one.began_at is None]
-        ends = [expected_end(one, now, late=True) for one in began]
+        ends = [expected_end(view, one, now, late=True) for one in began]
         self._free = heapq.nsmallest(view.slots, ends) if len(ends) > view.slots else ends
         self._free += [now] * (view.slots - len(self._free))
         heapq.heapify(self._free)
         for one in queued:
-            self.take(one.job.hold_s_hi)
+            self.take(view.hold_s(one.job, late=True))
 
     @property
     def next(self) -> datetime:

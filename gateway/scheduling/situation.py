@@ -72,7 +72,8 @@ class DeviceView:
 
     Attributes:
         slots: Jobs that it takes at once.
-        vendor_queue_s: How long its vendor's own queue is, as far as it tells.
+        vendor_queue_s: How long a job waits at its vendor, as far as that is known.
+        vendor_queue: How it is known, or why it is not, for people.
         available: Whether jobs can be sent now; ``back_at`` says when that changes, if known.
     """
 
@@ -81,9 +82,18 @@ class DeviceView:
     running: tuple[Running, ...] = ()
     windows: tuple[Window, ...] = ()
     vendor_queue_s: float = 0.0
+    vendor_queue: str = ""
     available: bool = True
     back_at: datetime | None = None
     traffic: Traffic = field(default_factory=Traffic)
+
+    def hold_s(self, job: Waiting, *, late: bool = False) -> float:
+        """How long a job keeps one of the slots: its own time, and the vendor's queue before it.
+
+        Whoever has reserved the device waits in no queue.
+        """
+        own_s = job.hold_s_hi if late else job.hold_s
+        return own_s if job.reservation is not None else own_s + self.vendor_queue_s
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,8 @@ def schedule_rows(record: JobRecord) -> Iterator[tuple[str, str]]:
     if schedule is None:
         return
     yield "starts", waiting_text(record).removeprefix("starts ")
+    if record.state is JobState.QUEUED and schedule.starts_in is not None:
+        yield "vendor's queue", _vendor_queue(schedule.starts_in)
     yield "ends", ending_text(record).removeprefix("ends ")
     yield "priority", schedule.priority.value
     if schedule.deadline is not None:
@@ -160,6 +162,13 @@ def schedule_rows(record: JobRecord) -> Iterator[tuple[str, str]]:
         parts = (f"{name} {value:+.3g}" for name, value in schedule.score.items())
         yield "place comes from", ", ".join(parts)
     yield "pool", schedule.pool
+
+
+def _vendor_queue(starts: StartsIn) -> str:
+    """What of a wait is the vendor's queue, and how that is known; empty where there is none."""
+    if not starts.vendor_queue_s:
+        return starts.vendor_queue
+    return f"{age(starts.vendor_queue_s)} of it: {starts.vendor_queue}"
 
 
 def _interval(starts: StartsIn) -> str:

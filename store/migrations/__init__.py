@@ -11,7 +11,7 @@ from qcpaas.errors import PlatformError
 
 # Oldest first; the last one is what this version works with. Kept here so that opening a
 # database that is up to date, which every command does, need not import Alembic.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 
 # A name of its own: the store may share a database with Prefect, which uses Alembic too.
 VERSION_TABLE = "store_version"

@@ -34,6 +34,9 @@ class Device(Row, table=True):
     online: bool = Field(default=True, sa_column_kwargs={"server_default": true()})
     back_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     queue_length: int | None = None
+    # How long a job waits there, and how that is known, for people; or why it is not.
+    queue_s: float | None = None
+    queue_note: str = Field(default="", sa_type=Text, sa_column_kwargs={"server_default": ""})
     availability_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 

@@ -60,6 +60,14 @@ def test_a_waiting_job_says_when_it_starts_from_now_on():
     assert waiting_text(record(JobState.QUEUED)) == ""
 
 
+def test_a_waiting_job_says_what_of_its_wait_is_the_vendors_queue():
+    starts = StartsIn(earliest_s=1, likely_s=2, latest_s=3, position=1, made_at=datetime.now(UTC))
+    told = dict(schedule_rows(record(JobState.QUEUED, starts_in=starts.behind(360.0, "9 jobs"))))
+    assert told["vendor's queue"] == "6 min of it: 9 jobs"
+    silent = dict(schedule_rows(record(JobState.QUEUED, starts_in=starts.behind(0.0, "not told"))))
+    assert silent["vendor's queue"] == "not told"
+
+
 def test_a_running_job_says_when_it_ends():
     ends = datetime.now(UTC) + timedelta(seconds=601)
     assert ending_text(record(JobState.RUNNING, finishes_at=ends)) == "ends in 10 min"

@@ -297,6 +297,7 @@ def test_a_device_that_is_away_is_offline(client, machine, monkeypatch):
     assert client.get("/v1/availability").json() == {
         "online": False,
         "queue_length": 0,
+        "queue_s": None,
         "message": "it is cold",
         "next_window": None,
     }

@@ -18,7 +18,7 @@ from gateway.admission.releaser import Releaser
 from gateway.platform import Platform
 from gateway.scheduling.policy import SchedulingPolicy
 from gateway.scheduling.situation import Ranked, Situation, Weighed
-from qcpaas.scheduling import Reservation
+from qcpaas.scheduling import Reservation, StartsIn
 from qcpaas.schemas import JobState
 from store.admission_rows import ADMISSION
 from store.admissions import Admissions, AdmissionState
@@ -250,6 +250,34 @@ def test_a_device_that_is_away_gets_no_jobs_until_it_is_back(
     says(now)
     releaser.look()
     assert set(runs.made) == {job_id}
+
+
+def test_what_a_vendor_told_of_its_queue_is_foretold_while_it_is_fresh(
+    platform: Platform, releaser: Releaser, submit: Submit
+) -> None:
+    jobs = [submit(f"user-{number}") for number in range(3)]
+
+    def foretold(told_ago: timedelta) -> StartsIn:
+        queue = {"address": "a", "queue_s": 100.0, "queue_note": "10 jobs of others"}
+        queue["availability_at"] = datetime.now(UTC) - told_ago
+        with platform.store.write() as connection:
+            connection.execute(update(DEVICE).where(DEVICE.c.name == "alpha").values(**queue))
+        releaser._foretelling._due_at = float("-inf")
+        releaser.look()
+        found = platform.outlook.of(jobs[2]).starts_in
+        assert found is not None
+        return found
+
+    fresh = foretold(timedelta(minutes=1))
+    assert fresh.likely_s >= 3 * 100.0 + 2 * 10.0
+    assert (fresh.vendor_queue_s, fresh.vendor_queue) == (100.0, "10 jobs of others")
+    stale = foretold(timedelta(hours=1))
+    assert stale.likely_s < 100.0
+    assert stale.vendor_queue_s == 0.0
+    assert stale.vendor_queue == "none last told its queue 60 min ago, 10 jobs of others"
+    (first, *_) = Forecasts(platform.store).of(jobs[2])
+    likely_s = (first.likely_at - first.made_at).total_seconds()
+    assert likely_s == pytest.approx(fresh.likely_s - 100.0, abs=1.0)
 
 
 def test_what_is_foretold_is_told_recorded_and_judged(

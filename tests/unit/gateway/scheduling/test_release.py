@@ -157,3 +157,22 @@ def test_newcomers_of_a_lower_class_delay_nobody(now, waiting):
     meek = waiting("meek", hold_s=300, priority=Priority.LOW)
     view = DeviceView("alpha", traffic=Traffic((meek,), span_s=600.0))
     assert seconds(Situation(now, [ahead, last], {"alpha": view}))["last"] == pytest.approx(600.0)
+
+
+def test_each_job_waits_in_the_vendors_queue_anew(now, waiting):
+    """By hand: 30 s of queue and 60 s of its own for each of two jobs."""
+    jobs = [waiting("first", age_s=1), waiting("second")]
+    devices = {"alpha": DeviceView("alpha", vendor_queue_s=30.0, vendor_queue="3 jobs")}
+    situation = Situation(now, jobs, devices)
+    assert seconds(situation) == {"first": 30.0, "second": 120.0}
+    told = forecasts(FairPolicy(), situation, SURE)["second"]
+    assert (told.earliest_s, told.latest_s) == (105.0, 150.0)
+    assert (told.vendor_queue_s, told.vendor_queue) == (30.0, "3 jobs")
+    assert told.on_platform.likely_s == 90.0  # the first one's queue and its minute
+
+
+def test_a_vendors_queue_before_a_window_keeps_a_job_back(now, waiting):
+    near = window(now, "lab", 10, 30)
+    for queue_s, expected in ((0.0, ["job"]), (9.5 * 60.0, [])):
+        devices = {"alpha": DeviceView("alpha", windows=(near,), vendor_queue_s=queue_s)}
+        assert released(Situation(now, [waiting("job")], devices)) == expected
