@@ -31,7 +31,9 @@ class FairWeights:
         size: Of each factor of two in the time that a job keeps its device.
         size_from_s: Below this time it makes no difference.
         size_bound: Factors of two that count at most.
-        wait_scale_s: A wait of this length weighs as much as all fidelity there is.
+        wait_scale_s: A short job's wait of this length weighs as much as all fidelity there is.
+        hold_scale_s: A job that keeps its device so long makes others wait as well, and its wait
+            weighs twice; twice as long, three times.
     """
 
     priority: float = 60.0
@@ -43,7 +45,8 @@ class FairWeights:
     size: float = 2.0
     size_from_s: float = 30.0
     size_bound: float = 8.0
-    wait_scale_s: float = 300.0
+    wait_scale_s: float = 900.0
+    hold_scale_s: float = 20.0
     usage_half_life_s: float = 2 * 24 * 3600.0
 
 
@@ -82,7 +85,11 @@ class FairPolicy(SchedulingPolicy):
         fidelity_weight: float,
         starts_in_s: Sequence[float],
     ) -> list[Weighed]:
-        """By ``w fidelity - (1 - w) wait / 5 min``, fidelity relative to the best device's."""
+        """By ``w fidelity - (1 - w) (wait / 15 min) (1 + hold / 20 s)``.
+
+        Fidelity is relative to the best device's. Where many want a device, those that keep it
+        briefly get it: how long a queue is now tells how many a long job would keep waiting.
+        """
         known = [one.log_esp for one in suitable if one.log_esp is not None]
         best = max(known, default=0.0)
         worst = min(known, default=0.0)  # what is not calibrated promises no more than the worst
@@ -90,7 +97,8 @@ class FairPolicy(SchedulingPolicy):
         for one, wait_s in zip(suitable, starts_in_s, strict=True):
             log_esp = worst if one.log_esp is None else one.log_esp
             gain = fidelity_weight * math.exp(log_esp - best)
-            loss = (1.0 - fidelity_weight) * wait_s / self.weights.wait_scale_s
+            others = 1.0 + one.hold_s / self.weights.hold_scale_s
+            loss = (1.0 - fidelity_weight) * others * wait_s / self.weights.wait_scale_s
             weighed.append(Weighed(one.device, gain - loss, wait_s))
         return sorted(weighed, key=lambda one: (-one.score, one.starts_in_s, one.device))
 

@@ -97,6 +97,15 @@ def test_waiting_alone_takes_the_device_that_is_free():
     assert best.device == "free"
 
 
+def test_where_others_wait_too_the_long_job_goes_elsewhere():
+    def chosen(hold_s: float) -> str:
+        names = {"good": -0.1, "free": -0.5}
+        suitable = [Suitable(name, log_esp, 1.0, hold_s) for name, log_esp in names.items()]
+        return FairPolicy().weigh(Situation(None), suitable, 0.5, [120.0, 0.0])[0].device
+
+    assert [chosen(1.0), chosen(600.0)] == ["good", "free"]
+
+
 def test_a_device_without_calibration_promises_no_more_than_the_worst():
     suitable = [Suitable("good", -0.1, 1.0, 1.0), Suitable("unknown", None, 1.0, 1.0)]
     weighed = FairPolicy(FairWeights()).weigh(Situation(None), suitable, 1.0, [0.0, 0.0])
