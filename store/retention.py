@@ -14,6 +14,7 @@ from qcpaas.errors import PlatformError
 from qcpaas.schemas import JobState
 from store.database import Store
 from store.jobs import JOB
+from store.leases import LEASE
 from store.ledger_rows import CALL, CHECKPOINT, JOURNAL, PLAN, SUBMISSION
 from store.results import CIRCUIT, RESULT
 from store.tables import Curve, table
@@ -64,7 +65,7 @@ def prune(store: Store, older_than: timedelta, now: datetime, dry_run: bool = Fa
     """Remove result, ledger and circuits of every job that ended longer ago than ``older_than``.
 
     Never of a job that has not ended, or has been started again. Jobs keep their rows, which say
-    when this happened.
+    when this happened. A job's lease goes too, unless somebody has it.
 
     Args:
         dry_run: Remove nothing, and answer what would go.
@@ -110,6 +111,8 @@ def _removed(store: Store, job_id: str, before: datetime, now: datetime) -> OldJ
         job = _measured(connection, job_id)
         for each in _OF_A_JOB:
             connection.execute(delete(each).where(each.c.job_id == job_id))
+        free = LEASE.c.expires_at.is_(None) | (LEASE.c.expires_at < before)
+        connection.execute(delete(LEASE).where(LEASE.c.name == f"job/{job_id}", free))
     return job
 
 

@@ -15,6 +15,7 @@ from qcpaas.schemas import CircuitItem, CircuitJob, CircuitPayload, ExecutionSet
 from store.curves import Curves
 from store.database import Store, open_store
 from store.jobs import JOB, Jobs
+from store.leases import Leases
 from store.ledger import Intent, Ledger, LedgerReader, NewCall
 from store.records import encode_outcomes, encode_request
 from store.results import Results
@@ -90,6 +91,17 @@ def test_results_older_than_the_policy_go_and_the_jobs_stay(store: Store) -> Non
     assert Jobs(store).get("old").state is JobState.COMPLETED
     assert Jobs(store).spec("old").job_id == "old"
     assert Results(store).load("young").value == 1.0
+
+
+def test_a_lease_goes_with_its_job_unless_somebody_has_it(store: Store) -> None:
+    leases = Leases(store)
+    for job_id in ("old", "held", "young"):
+        leave(store, job_id, (1 if job_id == "young" else 9) * DAYS)
+        lease = leases.take(f"job/{job_id}", "a process", job_id, 60.0)
+        if job_id != "held":
+            assert leases.expire(lease.name, lease.fence)
+    prune(store, 2 * DAYS, NOW)
+    assert [record.name for record in leases.all()] == ["job/held", "job/young"]
 
 
 def test_what_went_is_told(store: Store) -> None:
