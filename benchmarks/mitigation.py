@@ -33,8 +33,8 @@ def measure(options: Options, report: Report) -> None:
         module, _, function = PARTS[part].partition(":")
         add_rows = getattr(import_module(f"benchmarks.{module}"), function)
         more = dict(side_by_side) if part in PARALLEL else {}
-        if part == "accuracy" and options.own.case:
-            more["names"] = tuple(options.own.case)
+        if part == "accuracy":
+            more |= {"names": options.own.case, "labels": options.own.stack}
         add_rows(report, quick=options.quick, seed=options.seed, **more)
         save()
 
@@ -43,9 +43,13 @@ def _own_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--part", action="append", choices=PARTS, help="only this; may be given several times"
     )
-    parser.add_argument(
-        "--case", action="append", help="of the accuracy only this, qaoa8 say; several times"
-    )
+    for what, example in (("case", "qaoa8"), ("stack", "zne_readout")):
+        parser.add_argument(
+            f"--{what}",
+            action="append",
+            default=[],
+            help=f"of the accuracy only this, {example} say; may be given several times",
+        )
     parser.add_argument("--workers", type=int, default=0, help="processes; one for each core")
 
 

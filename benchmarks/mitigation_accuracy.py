@@ -114,6 +114,7 @@ def measure_accuracy(
     quick: bool,
     seed: int,
     names: Sequence[str] = (),
+    labels: Sequence[str] = (),
     workers: int = 1,
     save: Callable[[], None] = lambda: None,
 ) -> None:
@@ -121,6 +122,7 @@ def measure_accuracy(
 
     Args:
         names: Of the cases only these, by family and qubits (``qaoa8``); all unless given.
+        labels: Of the stacks only these; all unless given.
         save: Called when the rows of a family are there.
     """
     collected: dict[str, Collected] = defaultdict(Collected)
@@ -131,7 +133,7 @@ def measure_accuracy(
     tasks = [
         instance
         for place, case in enumerate(chosen)
-        for instance in instances_of(case, seed, few=quick and place > 0)
+        for instance in instances_of(case, seed, labels, few=quick and place > 0)
     ]
     answers = side_by_side(answer_all, tasks, workers)
     for case in chosen:
@@ -144,9 +146,10 @@ def _name(case: Case) -> str:
     return f"{case[0]}{case[1]}"
 
 
-def instances_of(case: Case, seed: int, *, few: bool) -> list[Instance]:
+def instances_of(case: Case, seed: int, labels: Sequence[str], *, few: bool) -> list[Instance]:
     family, qubits, count = case
     known = installed(FEW if few else sensible(qubits))
+    known = {label: known[label] for label in known if not labels or label in labels}
     stacks = tuple(on_family(known, family, qubits).items())
     return [Instance(family, qubits, number, stacks, seed) for number in range(count)]
 
