@@ -13,7 +13,14 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from gateway.errors import status_of
-from qcpaas.errors import InputError, JobError, NotLetIn, PlatformError, QCPaaSError
+from qcpaas.errors import (
+    InputError,
+    JobError,
+    NotLetIn,
+    PlatformError,
+    PlatformUnavailable,
+    QCPaaSError,
+)
 from qcpaas.reports import report_error
 from qcpaas.schemas import ErrorReport
 
@@ -24,6 +31,7 @@ _STORE_TOLD = (
     "the platform's database cannot be used now, and the gateway's log says why. Try again in a "
     "minute."
 )
+_AWAY_S = 5  # after which a client may ask again for what was away or busy
 _SHOWN_PROBLEMS = 5
 _SHOWN_CHARACTERS = 60
 
@@ -144,6 +152,8 @@ def _headers(error: QCPaaSError) -> dict[str, str]:
     if isinstance(error, NotLetIn):
         headers["WWW-Authenticate"] = "Bearer"
     after_s = getattr(error, "retry_after_s", None)
+    if isinstance(error, PlatformUnavailable):
+        after_s = after_s or _AWAY_S
     if after_s is not None:
         headers["Retry-After"] = str(max(1, math.ceil(after_s)))
     return headers

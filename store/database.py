@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlmodel import Session
 
 from qcpaas.errors import PlatformError, PlatformUnavailable, StoreFull
@@ -115,6 +116,11 @@ class Store:
         """
         try:
             yield
+        except NoConnectionFree as error:
+            raise PlatformUnavailable(
+                "the platform is busy: every connection of this process to its database stayed in "
+                "use until the time to wait for one was over. Try again in a few seconds."
+            ) from error
         except self._outages as error:
             raise _unavailable(self.url, error) from None
 

@@ -367,6 +367,7 @@ def test_where_the_database_lives_is_nobody_s_business(shared, caplog):
     answer = shared("GET", "/v1/store")
     assert answer.status_code == 503
     assert report(answer).retryable
+    assert answer.headers["Retry-After"] == "5"
     assert "internal" not in answer.text
     assert "db.internal" in caplog.text
 

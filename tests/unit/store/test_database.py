@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta, timezone
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -315,3 +316,17 @@ def test_a_fork_does_not_use_its_parents_connection(
     process.join(60)
     assert process.exitcode == 0
     assert {record.job_id for record in Jobs(store).all()} == {"parent", "child"}
+
+
+def test_a_pool_without_a_free_connection_is_a_reason_to_try_again(
+    new_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_store(new_url) as opened, ExitStack() as held:
+        monkeypatch.setattr(opened.engine.pool, "_timeout", 0.01)
+
+        def take(connections: int) -> None:
+            for _ in range(connections):
+                held.enter_context(opened.read())
+
+        with pytest.raises(PlatformUnavailable, match="every connection of this process"):
+            take(100)
