@@ -28,6 +28,7 @@ class DeviceService(Wire):
         tls_cert: File of the certificate chain; ``tls_key`` of its key.
         prefix: Of every path, such as ``/emu``.
         max_body_mib: Of one request.
+        keep_results_days: After a job's end; without it for good.
         with_parent: End when standard input is closed.
     """
 
@@ -40,6 +41,7 @@ class DeviceService(Wire):
     tls_key: Path | None = None
     prefix: str = Field(default="", pattern=r"^(/[\w.-]+)*$")
     max_body_mib: int = Field(default=64, ge=1, le=1024)
+    keep_results_days: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
     with_parent: bool = False
 
 

@@ -51,6 +51,7 @@ _MAX_PLACES = 64
 _KNOWN_FOR_S = 10.0  # how long the adapter's capabilities are taken as they were told
 _LOOK_S = 30.0
 _GRACE_S = 3.0
+_TIDIED_EVERY_S = 3600.0
 _REST_S = 5.0  # after the device said that it takes nothing now
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class Desk:
     Args:
         changed: Called with a job's id whenever its state has changed.
         max_waiting: Jobs that wait at most; more are turned away.
+        kept_s: How long results are kept after their jobs have ended; ``None`` keeps them for good.
     """
 
     def __init__(
@@ -70,11 +72,15 @@ class Desk:
         file: JobFile,
         changed: Callable[[str], None] = lambda job_id: None,
         max_waiting: int = MAX_WAITING,
+        *,
+        kept_s: float | None = None,
     ) -> None:
         self.adapter = adapter
         self.changed = changed
         self._file = file
         self._max_waiting = max_waiting
+        self._kept_s = kept_s
+        self._tidied_at = float("-inf")
         self._intake = Intake(adapter.name)
         self._queue: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._ending = threading.Event()
@@ -88,6 +94,7 @@ class Desk:
         Raises:
             DeviceUnavailable: The adapter cannot say what it can do.
         """
+        self._tidy()
         for job_id in self._file.unfinished():
             self._queue.put(job_id)
         for place in range(min(self.capabilities().concurrent_jobs, _MAX_PLACES)):
@@ -164,11 +171,17 @@ class Desk:
         """The result as it is sent; ``None`` where there is none yet.
 
         Raises:
-            ExecutionFailed, SessionClosed: The job ended without one.
+            ExecutionFailed, SessionClosed: The job ended without one, or it is not kept any more.
         """
         kept = self.job(job_id, owner)
         if kept.state == "completed":
-            return self._file.answer(job_id)
+            answer = self._file.answer(job_id)
+            if answer is None:
+                raise ExecutionFailed(
+                    f"the result of job {job_id} was removed: this server does not keep results "
+                    "for so long. Submit again under a new token."
+                )
+            return answer
         if kept.state not in ENDED:
             return None
         kind = SessionClosed if kept.error == SessionClosed.__name__ else ExecutionFailed
@@ -349,6 +362,13 @@ class Desk:
     ) -> None:
         self._file.end(job_id, state, answer, error, message)
         self.changed(job_id)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        now = time.monotonic()
+        if self._kept_s is not None and now - self._tidied_at > _TIDIED_EVERY_S:
+            self._tidied_at = now
+            self._file.forget_answers(time.time() - self._kept_s)
 
 
 def _session(kept: KeptSession) -> DeviceSession:

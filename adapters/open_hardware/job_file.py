@@ -193,6 +193,16 @@ class JobFile:
         rows = self._rows("select answer from job where job_id = ?", job_id)
         return bytes(rows[0][0]) if rows and rows[0][0] is not None else None
 
+    def forget_answers(self, before: float) -> int:
+        """Remove the answers of jobs that ended before a moment, seconds since 1970; how many.
+
+        The jobs stay: their tokens name them for ever.
+        """
+        with self._lock:
+            return self._db.execute(
+                "update job set answer = null where answer is not null and ended_at < ?", (before,)
+            ).rowcount
+
     def unfinished(self) -> list[str]:
         """Job ids in the order of acceptance."""
         rows = self._rows(

@@ -40,7 +40,8 @@ def serve(service: DeviceService) -> None:
     adapter = open_adapter(service.device)
     durable = not adapter.capabilities().simulator
     with JobFile(service.state, durable=durable) as file, _listening(service) as listening:
-        desk = Desk(adapter, file)
+        days = service.keep_results_days
+        desk = Desk(adapter, file, kept_s=None if days is None else days * 86400.0)
         app = make_app(
             desk, tokens, prefix=service.prefix, max_body_bytes=service.max_body_mib * 2**20
         )

@@ -43,6 +43,10 @@ def serve(
     tls_key: Annotated[Path | None, typer.Option(help="Key of the certificate.")] = None,
     prefix: Annotated[str, typer.Option(help="Of every path, such as /emu.")] = "",
     max_body_mib: Annotated[int, typer.Option(help="Of one request.", min=1, max=1024)] = 64,
+    keep_results_days: Annotated[
+        float | None,
+        typer.Option(help="Days after a job's end; for good unless given.", min=0.001),
+    ] = None,
     with_parent: Annotated[
         bool, typer.Option("--with-parent", help="End when standard input is closed.")
     ] = False,
@@ -62,6 +66,7 @@ def serve(
         tls_key=tls_key,
         prefix=prefix.rstrip("/"),
         max_body_mib=max_body_mib,
+        keep_results_days=keep_results_days,
         with_parent=with_parent,
     )
     serve_device()(service)

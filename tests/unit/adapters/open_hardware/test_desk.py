@@ -60,6 +60,25 @@ def test_an_interrupted_job_runs_again_where_its_adapter_keeps_none(file, machin
         desk.end()
 
 
+def test_an_old_result_goes_and_its_token_still_names_the_job(file, machine, job):
+    with JobFile(file, durable=False) as jobs:
+        desk = Desk(machine, jobs, kept_s=60.0)
+        desk.start()
+        kept = desk.accept(job, "ann")
+        assert state(kept, desk).state == "completed"
+        desk.end()
+        assert jobs.forget_answers(time.time() - 60.0) == 0
+        assert desk.answer(kept.job_id, "ann")
+        jobs._do("update job set ended_at = ended_at - 61")
+        later = Desk(machine, jobs, kept_s=60.0)
+        later.start()
+        later.end()
+        with pytest.raises(ExecutionFailed, match="was removed"):
+            desk.answer(kept.job_id, "ann")
+        assert desk.accept(job, "ann").job_id == kept.job_id
+        assert machine.submitted == [kept.job_id]
+
+
 @pytest.mark.parametrize("arrived", [True, False])
 def test_one_of_an_adapter_that_keeps_its_jobs_is_looked_up_by_its_token(
     file, make_machine, job, arrived, submission
