@@ -31,6 +31,7 @@ from qcpaas.errors import (
     UnknownJob,
 )
 from qcpaas.operations import Operations
+from qcpaas.partial import PartialResult
 from qcpaas.prefect_api import PrefectApi
 from qcpaas.reports import report_error
 from qcpaas.scheduling import JobEstimate
@@ -40,7 +41,6 @@ from qcpaas.schemas import (
     ErrorReport,
     JobRecord,
     JobState,
-    PartialResult,
     PrunedJob,
     Recovery,
     WorkloadJob,

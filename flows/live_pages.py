@@ -9,7 +9,8 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.context import FlowRunContext
 
-from qcpaas.schemas import PartialResult, Progress
+from qcpaas.partial import PartialResult
+from qcpaas.schemas import Progress
 from store.payloads import to_text
 
 PARTIAL_BYTES = 1_000_000

@@ -67,11 +67,12 @@ if TYPE_CHECKING:
     )
     from qcpaas.jobs import RuntimeJob
     from qcpaas.manifest import Diagnostic, Manifest, Plot, Series
+    from qcpaas.partial import PartialResult
     from qcpaas.parts import next_part
     from qcpaas.primitives import Estimator, Sampler
     from qcpaas.provider import RuntimeProvider
     from qcpaas.scheduling import Priority, Reservation, Scheduling
-    from qcpaas.schemas import JobState, OptionSpec, PartialResult, Progress, Recovery
+    from qcpaas.schemas import JobState, OptionSpec, Progress, Recovery
     from qcpaas.settings import Settings
     from qcpaas.worker import RuntimeWorkerBase
 

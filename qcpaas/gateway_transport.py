@@ -24,16 +24,9 @@ from qcpaas.gateway_api import GatewayApi
 from qcpaas.gateway_operations import GatewayOperations
 from qcpaas.manifest import JobResult
 from qcpaas.noise import NoiseReport
+from qcpaas.partial import PartialResult
 from qcpaas.scheduling import JobEstimate, JobEvent
-from qcpaas.schemas import (
-    CircuitJob,
-    Environment,
-    JobRecord,
-    OptionInfo,
-    PartialResult,
-    Recovery,
-    WorkloadJob,
-)
+from qcpaas.schemas import CircuitJob, Environment, JobRecord, OptionInfo, Recovery, WorkloadJob
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

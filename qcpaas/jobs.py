@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from qcpaas.errors import InputError, JobHeld, NotReady, PlatformUnavailable
 from qcpaas.manifest import Manifest
+from qcpaas.partial import PartialResult
 from qcpaas.reports import rebuild
-from qcpaas.schemas import JobRecord, JobState, PartialResult, Progress, Recovery, WorkloadJob
+from qcpaas.schemas import JobRecord, JobState, Progress, Recovery, WorkloadJob
 from qcpaas.transport import FollowingTransport
 
 if TYPE_CHECKING:

@@ -22,13 +22,13 @@ from qcpaas.errors import PlatformUnavailable
 from qcpaas.manifest import JobResult
 from qcpaas.noise import NoiseReport
 from qcpaas.operations import Operations
+from qcpaas.partial import PartialResult
 from qcpaas.scheduling import JobEstimate
 from qcpaas.schemas import (
     CircuitJob,
     Environment,
     JobRecord,
     OptionInfo,
-    PartialResult,
     PrunedJob,
     Recovery,
     WorkloadJob,

@@ -11,8 +11,9 @@ from qcpaas.devices import DeviceInfo
 from qcpaas.errors import JobCancelled, JobFailed, NotReady
 from qcpaas.manifest import JobResult
 from qcpaas.noise import NoiseReport
+from qcpaas.partial import PartialResult
 from qcpaas.reports import rebuild
-from qcpaas.schemas import JobRecord, JobState, OptionInfo, PartialResult
+from qcpaas.schemas import JobRecord, JobState, OptionInfo
 from store.database import Store
 from store.jobs import Jobs
 from store.results import Results

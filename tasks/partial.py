@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from qcpaas.execution import Counts, Outcome
-from qcpaas.schemas import CallOutcome, FinishedCall, OpenSubmission, PartialResult
+from qcpaas.partial import CallOutcome, FinishedCall, OpenSubmission, PartialResult
 from store.curves import Curves
 from store.database import Store
 from store.jobs import Jobs

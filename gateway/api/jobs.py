@@ -13,8 +13,9 @@ from gateway.job_control import cancel_job, job_logs, resume_job
 from gateway.platform import ThePlatform
 from qcpaas.binding import FeedbackReport, ObservedFidelity
 from qcpaas.manifest import JobResult
+from qcpaas.partial import PartialResult
 from qcpaas.scheduling import ForecastRecord
-from qcpaas.schemas import JobRecord, JobState, PartialResult, Recovery
+from qcpaas.schemas import JobRecord, JobState, Recovery
 from store.forecasts import Forecasts
 
 FEEDBACK = "feedback/feedback"  # the deployment

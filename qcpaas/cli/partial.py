@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qcpaas.cli.figures import age, value_with_error
-from qcpaas.schemas import CallOutcome, FinishedCall, OpenSubmission, PartialResult
+from qcpaas.partial import CallOutcome, FinishedCall, OpenSubmission, PartialResult
 
 SHOWN_CALLS = 10
 _SHOWN_VALUES = 4

@@ -18,7 +18,8 @@ from qcpaas.cli.partial import partial_tables
 from qcpaas.cli.schedules import ending_text, schedule_rows, waiting_text
 from qcpaas.devices import CredentialsInfo, DeviceInfo
 from qcpaas.jobs import RuntimeJob
-from qcpaas.schemas import JobRecord, JobState, OptionInfo, PartialResult, PrunedJob
+from qcpaas.partial import PartialResult
+from qcpaas.schemas import JobRecord, JobState, OptionInfo, PrunedJob
 
 _PIPED_COLUMNS = 160
 

@@ -13,7 +13,8 @@ from qiskit.quantum_info import SparsePauliOp, Statevector
 from deployments.embedded import EmbeddedTransport
 from qcpaas.errors import CircuitError, JobCancelled, OptionError, UnknownDevice, WorkloadError
 from qcpaas.packing import pack_file
-from qcpaas.schemas import JobState, PartialResult
+from qcpaas.partial import PartialResult
+from qcpaas.schemas import JobState
 from qcpaas.settings import Settings
 from store.database import open_store
 from store.jobs import Jobs

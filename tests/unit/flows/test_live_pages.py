@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 
 from flows.live_pages import describe, within
-from qcpaas.schemas import CallOutcome, FinishedCall, JobState, PartialResult, Progress
+from qcpaas.partial import CallOutcome, FinishedCall, PartialResult
+from qcpaas.schemas import JobState, Progress
 
 
 def partial(calls, checkpoint=None):

@@ -10,8 +10,9 @@ from qcpaas.calibration import CalibrationRun, HistoryPoint, ValueHistory
 from qcpaas.devices import DeviceInfo
 from qcpaas.errors import CalibrationError, InputError, JobCancelled, NotReady, UnknownJob
 from qcpaas.manifest import CalibrationUse, JobResult, Manifest
+from qcpaas.partial import PartialResult
 from qcpaas.reports import rebuild, report_error
-from qcpaas.schemas import Environment, JobRecord, JobState, OptionInfo, PartialResult, Progress
+from qcpaas.schemas import Environment, JobRecord, JobState, OptionInfo, Progress
 from qcpaas.unpacking import loaded
 
 DEVICES = (

@@ -14,16 +14,8 @@ from qcpaas.cli.partial import PLOT_COLUMNS, PLOT_ROWS, curve_text
 from qcpaas.cli.recovery import read_age
 from qcpaas.errors import JobHeld, NotReady
 from qcpaas.packing import pack_file
-from qcpaas.schemas import (
-    CallOutcome,
-    ErrorReport,
-    FinishedCall,
-    JobState,
-    OpenSubmission,
-    PartialResult,
-    Progress,
-    Recovery,
-)
+from qcpaas.partial import CallOutcome, FinishedCall, OpenSubmission, PartialResult
+from qcpaas.schemas import ErrorReport, JobState, Progress, Recovery
 
 WORK = """\
 from qcpaas import RuntimeWorkerBase

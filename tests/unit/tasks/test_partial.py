@@ -10,6 +10,7 @@ import pytest
 
 from qcpaas.errors import UnknownJob
 from qcpaas.execution import Counts, Distribution, ExpectationValues
+from qcpaas.partial import PartialResult
 from qcpaas.schemas import (
     CircuitItem,
     CircuitJob,
@@ -17,7 +18,6 @@ from qcpaas.schemas import (
     ErrorReport,
     ExecutionSettings,
     JobState,
-    PartialResult,
     Progress,
 )
 from store.curves import Curves
