@@ -169,7 +169,7 @@ _HOMES = {
     "Manifest": "manifest",
     "OptionSettings": "execution",
     "OptionSpec": "schemas",
-    "PartialResult": "schemas",
+    "PartialResult": "partial",
     "PlanContext": "execution",
     "PlanningServices": "execution",
     "Plot": "manifest",
