@@ -121,9 +121,13 @@ class Devices:
             connection.execute(DEVICE.update().where(DEVICE.c.name == name).values(queue_note=why))
 
     def unheard_since(self, moment: datetime) -> list[str]:
-        """Vendors' devices that have not said since then whether they take work."""
+        """Vendors' devices that have not said since then whether they take work.
+
+        Of simulators those alone that have a queue: most run where they are asked.
+        """
         before = DEVICE.c.availability_at.is_(None) | (DEVICE.c.availability_at < moment)
-        query = select(DEVICE.c.name).where(DEVICE.c.address != "", ~DEVICE.c.simulator, before)
+        queues = ~DEVICE.c.simulator | DEVICE.c.queue_length.is_not(None)
+        query = select(DEVICE.c.name).where(DEVICE.c.address != "", queues, before)
         with self._store.read() as connection:
             return list(connection.scalars(query.order_by(DEVICE.c.name)))
 

@@ -56,7 +56,7 @@ def vendor_queue(device: DeviceInfo, found: Availability, store: Store) -> tuple
     The vendor's own estimate where it makes one; else the jobs in its queue that are not the
     platform's, each as long as the device typically took for one of the platform's.
     """
-    if not device.address or device.simulator:
+    if not device.address or (device.simulator and found.queue_length is None):
         return None, ""
     if not found.online:
         return None, f"{device.adapter} takes nothing now: {found.message:.200}".rstrip(": ")

@@ -188,7 +188,7 @@ def _view(
 
 def _vendor_queue(device: Row[Any], now: datetime) -> tuple[float, str]:
     """How long jobs wait at its vendor, s, and how that is known, or why it is not."""
-    if not device.address or device.simulator:
+    if not device.address or (device.simulator and device.queue_length is None):
         return 0.0, ""
     if device.availability_at is None:
         return 0.0, device.queue_note or f"{device.adapter} has not been asked for its queue yet"

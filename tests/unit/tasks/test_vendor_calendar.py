@@ -94,9 +94,11 @@ def test_an_unregistered_device_has_no_calendar(store: Store) -> None:
 GARNET = DeviceInfo(name="garnet", adapter="iqm", num_qubits=20, address="garnet")
 
 
-def queue_of_garnet(store: Store, **told: float) -> tuple[float | None, str]:
+def queue_of_garnet(
+    store: Store, device: DeviceInfo = GARNET, **told: float
+) -> tuple[float | None, str]:
     """What stands in the store once the vendor has told that."""
-    Devices(store).register(GARNET)
+    Devices(store).register(device)
     said = Availability(**{"online": True, **told})
     refresh_vendor_calendar("garnet", Reserved([], said), store)
     with store.read() as connection:
@@ -140,6 +142,15 @@ def test_jobs_of_others_count_as_long_as_jobs_took_before(store: Store) -> None:
     seconds, how = queue_of_garnet(store, queue_length=3)
     assert seconds == 2 * 4.0  # one of the three is the platform's own
     assert how == "2 jobs of others at iqm, 4 s each (as jobs took here before)"
+
+
+def test_of_simulators_those_that_queue_are_asked_again(store: Store) -> None:
+    simulator = GARNET.model_copy(update={"simulator": True})
+    assert queue_of_garnet(store, simulator) == (None, "")
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    assert Devices(store).unheard_since(later) == []
+    assert queue_of_garnet(store, simulator, queue_length=2)[0] == 2 * TYPICAL_S
+    assert Devices(store).unheard_since(later) == ["garnet"]
 
 
 def test_a_queue_that_is_not_told_is_said_to_be_so(store: Store) -> None:
