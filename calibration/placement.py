@@ -109,6 +109,13 @@ class Placer:
         """
         return float(self._losses(template, physical_qubits, snapshot, corrections).total[0])
 
+    def duration_s(
+        self, template: Template, physical_qubits: Sequence[int], snapshot: Snapshot
+    ) -> float:
+        """Of the whole circuit at one placement, by its longest path, in seconds."""
+        rows = np.array(physical_qubits, dtype=np.intp)[:, None]
+        return self._scorer(template, snapshot).duration_s(rows, self._durations_of(snapshot))
+
     def contributions(
         self,
         template: Template,

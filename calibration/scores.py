@@ -150,6 +150,11 @@ class Scorer:
             two_qubit=two_qubit * self._counts[:, None],
         )
 
+    def duration_s(self, rows: Index, durations: Durations) -> float:
+        """Of the circuit at one placement: ``rows`` has the shape ``(k, 1)``."""
+        _, total_s = self._demand.timeline.idle(rows, durations)
+        return float(total_s[0])
+
     def costs(self, device: Device) -> list[Costs]:
         """Of each part: what a trie or a beam search adds up."""
         errors = device.errors

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from qiskit import QuantumCircuit
-from qiskit.circuit import ForLoopOp, Instruction
+from qiskit.circuit import CircuitInstruction, ForLoopOp
 
 from qcpaas import circuit_bytes
 
@@ -106,15 +106,19 @@ class Template:
         return cls(circuits[0], tuple(positions), tuple(home), *circuits[1:])
 
 
-def leaves(circuit: QuantumCircuit) -> Iterator[tuple[Instruction, tuple[int, ...], int]]:
-    """Every instruction with its qubits and how often it counts; control flow opened."""
+def leaves(circuit: QuantumCircuit) -> Iterator[tuple[CircuitInstruction, tuple[int, ...], int]]:
+    """Every instruction with its qubits and how often it counts; control flow opened.
+
+    Of a wide circuit, making the Python object of every gate takes longer than anything that is
+    counted of them: ask an instruction for its ``name``, and for its operation where needed alone.
+    """
     number = {qubit: index for index, qubit in enumerate(circuit.qubits)}
     for step in circuit.data:
         qubits = tuple([number[qubit] for qubit in step.qubits])
-        operation = step.operation
         if not step.is_control_flow():
-            yield operation, qubits, 1
+            yield step, qubits, 1
             continue
+        operation = step.operation
         rounds = len(operation.params[0]) if isinstance(operation, ForLoopOp) else 1
         for block in operation.blocks:
             for inner, places, times in leaves(block):

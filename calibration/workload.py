@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
-from qiskit.circuit import ControlFlowOp
 
 from calibration.durations import Durations
 from calibration.template import Template, leaves
@@ -90,10 +89,7 @@ def measurement_s(snapshot: Snapshot, physical_qubits: tuple[int, ...]) -> float
 def has_measurement(circuit: QuantumCircuit) -> bool:
     """Whether anything is read, control-flow blocks included."""
     return any(
-        step.operation.name == "measure"
-        or (
-            isinstance(step.operation, ControlFlowOp)
-            and any(map(has_measurement, step.operation.blocks))
-        )
+        step.name == "measure"
+        or (step.is_control_flow() and any(map(has_measurement, step.operation.blocks)))
         for step in circuit.data
     )

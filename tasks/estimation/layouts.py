@@ -19,7 +19,7 @@ from calibration.dynamic import adapt_circuit
 from calibration.parts import PORTFOLIOS
 from calibration.portfolio import portfolio_key
 from calibration.template import Template
-from calibration.workload import has_measurement, measurement_s, workload_of
+from calibration.workload import has_measurement, measurement_s
 from qcpaas.errors import CalibrationError, CircuitError, QCPaaSError
 from qcpaas.execution import Binding
 from qcpaas.parts import has_parts, whole
@@ -172,7 +172,7 @@ class Layouts:
             readout_errors=readout_errors(snapshot, home),
             basis_gates=binder.basis_gates,
             log_fidelity=binder.placer.value(template, home, snapshot),
-            duration_s=workload_of(template, snapshot).duration_s,
+            duration_s=binder.placer.duration_s(template, home, snapshot),
             reason=how,
             positions=template.positions,
         )
