@@ -20,6 +20,7 @@ from store.database import Store
 if TYPE_CHECKING:
     from gateway.auth.authenticator import Authenticator
     from gateway.engine.prefect import PrefectEngine
+    from gateway.reading.readers import Readers
     from tasks.estimation import Estimation
 
 
@@ -30,6 +31,7 @@ class Platform:
     Attributes:
         outlook: What is expected of waiting jobs; kept by the releaser.
         tracing: Where traces of requests go; nowhere unless told.
+        readers: Processes that read users' circuits; this process itself without them.
         news: Set by whoever changes the backlog, so that the releaser looks at once.
     """
 
@@ -40,10 +42,13 @@ class Platform:
     outlook: Outlook = field(default_factory=Outlook)
     tracing: Tracing = field(default_factory=Tracing)
     news: threading.Event = field(default_factory=threading.Event)
+    readers: Readers | None = None
 
     @cached_property
-    def estimation(self) -> Estimation:
+    def estimation(self) -> Estimation | Readers:
         """Remembers devices, circuits and layouts from one estimate to the next."""
+        if self.readers is not None:
+            return self.readers
         from tasks.estimation import Estimation  # and with it the compiler
 
         return Estimation(self.store)

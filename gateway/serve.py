@@ -18,6 +18,7 @@ from gateway.auth.choose import open_authenticator
 from gateway.auth.nobody import is_loopback
 from gateway.engine.prefect import open_engine
 from gateway.platform import Platform
+from gateway.reading.readers import Readers
 from gateway.settings import GatewaySettings
 from gateway.telemetry.tracing import open_tracing
 from qcpaas.errors import InputError
@@ -51,9 +52,11 @@ def opened(settings: GatewaySettings, store_url: str) -> Iterator[Platform]:
     with open_store(store_url) as store, open_tracing(settings.otlp_endpoint) as tracing:
         engine = open_engine(settings)
         authenticator = open_authenticator(settings, store)
+        readers = Readers(store_url)
         try:
-            yield Platform(settings, store, engine, authenticator, tracing=tracing)
+            yield Platform(settings, store, engine, authenticator, tracing=tracing, readers=readers)
         finally:
+            readers.close()
             engine.close()
 
 
