@@ -160,6 +160,8 @@ class EmbeddedTransport(StoredAnswers):
         if record.flow_run_id is None:
             return ()
         self._start_server()
+        if job_id in self._running:
+            send_what_is_queued()  # Prefect sends lines in batches, every two seconds
         return self._engine.logs(record.flow_run_id)
 
     def cancel(self, job_id: str) -> None:
