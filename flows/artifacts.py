@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+import httpx
 from prefect.artifacts import (
     Artifact,
     create_markdown_artifact,
@@ -17,6 +19,7 @@ from flows.device_map import device_map
 from qcpaas.binding import CalibrationChange
 from qcpaas.calibration_artifacts import slug
 from qcpaas.cli.figures import value_with_error, with_errors
+from qcpaas.errors import PlatformUnavailable
 from qcpaas.manifest import CalibrationUse, JobResult
 from qcpaas.prefect_api import PrefectApi
 from qcpaas.schemas import Environment, ErrorReport
@@ -31,6 +34,22 @@ SHOWN_ROWS = 100
 INLINE_BYTES = 2_000_000  # a larger result is sent without its executions, which the store keeps
 
 
+@contextmanager
+def reaching_prefect() -> Iterator[None]:
+    """For what makes a client of its own, which gives up at once where its first call fails.
+
+    Raises:
+        PlatformUnavailable: Prefect's server does not answer; it is worth another try.
+    """
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise PlatformUnavailable(
+            f"Prefect's server does not answer ({type(error).__name__})."
+        ) from error
+
+
+@reaching_prefect()
 def publish_result(result: JobResult) -> None:
     """The whole answer as JSON, for people who look at Prefect's pages."""
     if len(result.model_dump_json()) > INLINE_BYTES:
@@ -39,6 +58,7 @@ def publish_result(result: JobResult) -> None:
     _publish(RESULT, f"result-{result.job_id}", result)
 
 
+@reaching_prefect()
 def publish_error(job_id: str, report: ErrorReport) -> None:
     _publish(ERROR, f"error-{job_id}", report)
 
@@ -53,6 +73,7 @@ def publish_environment(environment: Environment) -> None:
     _publish("environment", ENVIRONMENT_KEY, environment)
 
 
+@reaching_prefect()
 def publish_summary(result: JobResult) -> None:
     """A table for people: the answer's figures, what it cost, and how it came about."""
     manifest = result.manifest
@@ -72,6 +93,7 @@ def publish_summary(result: JobResult) -> None:
     )
 
 
+@reaching_prefect()
 def publish_announcements(job_id: str, texts: Sequence[str]) -> None:
     """What options say before anything is spent."""
     create_markdown_artifact(
@@ -79,10 +101,12 @@ def publish_announcements(job_id: str, texts: Sequence[str]) -> None:
     )
 
 
+@reaching_prefect()
 def publish_curve(job_id: str, name: str, points: Sequence[tuple[float, float]]) -> None:
     _publish_svg(plots.curve(points, name), f"{slug(name)}-{job_id}", f"{name} per iteration")
 
 
+@reaching_prefect()
 def publish_placement(job_id: str, device: Device, uses: Sequence[CalibrationUse]) -> None:
     """The device map with the chosen qubits; nothing for a device without a map."""
     if not uses:

@@ -136,6 +136,12 @@ def _suspended(why: str) -> BaseException | None:
     waiting: State[Any] = Suspended(
         timeout_seconds=HELD_FOR_S, pause_key=uuid.uuid4().hex, message=why
     )
-    with get_client(sync_client=True) as client:
-        state = propose_state_sync(client, waiting, flow_run_id=flow_run.id)
+    run_id = flow_run.id
+
+    @artifacts.reaching_prefect()
+    def proposed() -> State[Any]:
+        with get_client(sync_client=True) as client:
+            return propose_state_sync(client, waiting, flow_run_id=run_id)
+
+    state = Patience(threading.Event(), give_up_after_s=RECORDED_WITHIN_S).through(proposed)
     return Pause(state=state) if state.is_paused() else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow, task
 
-from flows import artifacts, stages
+from flows import stages
 from flows.endings import mark_cancelled, mark_crashed
 from flows.job_run import JobRun, job_run
 from qcpaas.execution import Outcome
@@ -47,7 +47,7 @@ def hybrid_job(job: CircuitJob) -> None:
         found |= {name: future.result() for name, future in elsewhere.items()}
         outcomes = division.combined(found)
         run.journal.diagnosed(outcomes)
-        artifacts.publish_placement(job.job_id, run.device, run.journal.calibrations)
+        run.show_placement()
         run.complete(encode(answers(batch, outcomes)))
 
 

@@ -111,12 +111,17 @@ class JobRun:
             yield
 
     def patiently(self, attempt: Callable[[], T]) -> T:
-        """What ``attempt`` gives, however long the device or the store is away."""
+        """What ``attempt`` gives, however long the device, the store or Prefect is away."""
         return self.backend.patience.through(attempt)
 
     def check_cancelled(self) -> None:
         """Raise `JobCancelled` where somebody wants the job to end."""
         self.backend.patience.check()
+
+    def show_placement(self) -> None:
+        """Show which of the device's qubits the job was bound to."""
+        job_id, uses = self.job.job_id, self.journal.calibrations
+        self.patiently(lambda: artifacts.publish_placement(job_id, self.device, uses))
 
     def complete(self, value: JsonValue) -> None:
         """Store the answer with its manifest, and show it."""
@@ -127,9 +132,9 @@ class JobRun:
         self.patiently(lambda: results.save(result))
         small = manifest.execution_count <= INLINE_EXECUTIONS
         whole = self.patiently(lambda: results.whole(result)) if small else result
-        artifacts.publish_result(whole)
-        artifacts.publish_summary(result)
-        mitigation_pages.publish(self.job.job_id, manifest.diagnostics)
+        self.patiently(lambda: artifacts.publish_result(whole))
+        self.patiently(lambda: artifacts.publish_summary(result))
+        self.patiently(lambda: mitigation_pages.publish(self.job.job_id, manifest.diagnostics))
         self.progress.complete()
 
 

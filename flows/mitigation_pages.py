@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from prefect.artifacts import create_markdown_artifact
 from pydantic import JsonValue
 
-from flows.artifacts import picture
+from flows.artifacts import picture, reaching_prefect
 from flows.plots import drawn
 from pipeline.stack import find_options
 from qcpaas.manifest import Diagnostic
@@ -17,6 +17,7 @@ from qcpaas.manifest import Diagnostic
 LONGEST = 120  # characters of a figure in the table; the manifest has all of it
 
 
+@reaching_prefect()
 def publish(job_id: str, notes: Sequence[Diagnostic]) -> None:
     """Make the page of a job's options; none where no option told anything."""
     if not notes:

@@ -84,7 +84,7 @@ def announce(run: JobRun, texts: Sequence[str]) -> None:
     for text in texts:
         run.backend.patience.log.info("%s", text)
     if texts:
-        artifacts.publish_announcements(run.job.job_id, texts)
+        run.patiently(lambda: artifacts.publish_announcements(run.job.job_id, texts))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,6 @@ import numpy as np
 from prefect import flow, task
 from prefect.logging import get_run_logger
 
-from flows import artifacts
 from flows.endings import mark_cancelled, mark_crashed
 from flows.job_run import JobRun, job_run
 from flows.seeding import generator_states, restore_generators, seeded
@@ -45,7 +44,7 @@ def workload(job: WorkloadJob) -> None:
         with seeded(job.execution.seed):
             value = run_users_code(job, context)
         context.end_block()
-        artifacts.publish_placement(job.job_id, run.device, run.journal.calibrations)
+        run.show_placement()
         run.complete(encode(value))
 
 
