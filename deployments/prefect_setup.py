@@ -32,9 +32,15 @@ RUN_LIMITS = {
     },
 }
 
+JOB_FLOWS = ("hybrid-job", "shared-jobs", "workload", "register-worker")
+_OF_THE_CODE = (
+    *("flow_id", "entrypoint", "path", "pull_steps", "description", "tags", "version"),
+    *("parameters", "parameter_openapi_schema", "enforce_parameter_schema"),
+)
 
-def ensure_pool(api: PrefectApi) -> None:
-    """Create the process work pool, or bring it up to date.
+
+def ensure_pool(api: PrefectApi, name: str = POOL) -> None:
+    """Create a process work pool, or bring it up to date.
 
     Its template is the server's own, with this interpreter's engine as the command: without one
     Prefect starts an interpreter to prepare a workspace, and then another for the flow, and
@@ -46,10 +52,24 @@ def ensure_pool(api: PrefectApi) -> None:
     template["variables"]["properties"]["command"]["default"] = command
     template["variables"]["properties"] |= RUN_LIMITS
     template["job_configuration"] |= {name: f"{{{{ {name} }}}}" for name in RUN_LIMITS}
-    if api.get(f"work_pools/{POOL}") is None:
-        api.post("work_pools/", {"name": POOL, "type": "process", "base_job_template": template})
+    if api.get(f"work_pools/{name}") is None:
+        api.post("work_pools/", {"name": name, "type": "process", "base_job_template": template})
     else:
-        api.patch(f"work_pools/{POOL}", {"base_job_template": template})
+        api.patch(f"work_pools/{name}", {"base_job_template": template})
+
+
+def ensure_deployments(api: PrefectApi, pool: str) -> None:
+    """Let jobs run in another pool too: deployments like the platform's own, with their code.
+
+    Raises:
+        PlatformError: The platform's own are missing.
+    """
+    for flow in JOB_FLOWS:
+        own = api.get(f"deployments/name/{flow}/{flow}")
+        if own is None:
+            raise PlatformError(f"there is no deployment {flow}/{flow}; prefect.yaml has it.")
+        told = {key: own[key] for key in _OF_THE_CODE if own.get(key) is not None}
+        api.post("deployments/", {**told, "name": f"{flow}-{pool}", "work_pool_name": pool})
 
 
 def worker_online(api: PrefectApi, name: str, since: datetime) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
 from typing import Annotated
 
@@ -24,7 +25,17 @@ from qcpaas.settings import Settings
 
 
 def main(
-    name: Annotated[str, typer.Option(help="Of the worker, as pages show it.")],
+    name: Annotated[
+        str,
+        typer.Option(
+            help="Of the worker, as pages show it; by default the machine's.",
+            envvar="QCPAAS_WORKER_NAME",
+            default_factory=socket.gethostname,
+        ),
+    ],
+    pool: Annotated[
+        str, typer.Option(help="Whose runs it takes up: one pool an image, so that jobs find it.")
+    ] = POOL,
     limit: Annotated[int, typer.Option(help="Runs at once.", min=1)] = 4,
     warm: Annotated[
         bool, typer.Option("--warm/--process", help="Fork runs, or start an interpreter for each.")
@@ -35,15 +46,15 @@ def main(
         typer.Option(help="MiB, beyond which a forked run fails; by default most of the machine."),
     ] = None,
 ) -> None:
-    """Take up runs of the platform's pool until told to end."""
+    """Take up runs of a pool until told to end."""
     setup_logging()
     worker = (
-        _warm(name, limit, zygotes, run_memory_mib)
+        _warm(name, pool, limit, zygotes, run_memory_mib)
         if warm
-        else PatientWorker(work_pool_name=POOL, name=name, limit=limit)
+        else PatientWorker(work_pool_name=pool, name=name, limit=limit)
     )
     store_url = Settings().resolved_store_url
-    registration, queues = Registration(name, POOL, store_url), VendorQueues(store_url)
+    registration, queues = Registration(name, pool, store_url), VendorQueues(store_url)
     registration.start()
     queues.start()
     try:
@@ -64,7 +75,9 @@ async def _work(worker: PatientWorker) -> None:
     await worker.start(printer=_say)
 
 
-def _warm(name: str, limit: int, zygotes: int, run_memory_mib: int | None) -> PatientWorker:
+def _warm(
+    name: str, pool: str, limit: int, zygotes: int, run_memory_mib: int | None
+) -> PatientWorker:
     try:
         check_release()
     except PlatformError as error:
@@ -72,7 +85,7 @@ def _warm(name: str, limit: int, zygotes: int, run_memory_mib: int | None) -> Pa
     from flows.warm.worker import WarmWorker  # another Prefect may not have what it imports
 
     return WarmWorker(
-        work_pool_name=POOL,
+        work_pool_name=pool,
         name=name,
         limit=limit,
         zygotes=zygotes,

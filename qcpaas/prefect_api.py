@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -29,7 +30,8 @@ class PrefectApi:
 
     Args:
         url: Its address, with or without ``/api``.
-        token: Its shared authentication string, where it has one.
+        token: Its shared authentication string, where it has one; unless given, what Prefect's own
+            clients find in ``PREFECT_API_AUTH_STRING``.
         name: What messages call it; its address unless given.
     """
 
@@ -38,7 +40,8 @@ class PrefectApi:
     ) -> None:
         self.url = url.rstrip("/").removesuffix("/api")
         self.name = name or f"the Prefect server at {self.url}"
-        secret = token.get_secret_value() if isinstance(token, SecretStr) else token
+        given = token.get_secret_value() if isinstance(token, SecretStr) else token
+        secret = given or os.environ.get("PREFECT_API_AUTH_STRING")
         headers = {}
         if secret:
             headers["Authorization"] = f"Basic {base64.b64encode(secret.encode()).decode()}"
