@@ -33,6 +33,7 @@ def main(
             default_factory=socket.gethostname,
         ),
     ],
+    *,
     pool: Annotated[
         str, typer.Option(help="Whose runs it takes up: one pool an image, so that jobs find it.")
     ] = POOL,

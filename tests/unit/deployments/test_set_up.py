@@ -3,11 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import typer
 
 from deployments.prefect_setup import JOB_FLOWS, ensure_deployments
 from deployments.set_up import set_up
-from qcpaas.errors import PlatformError
+from qcpaas.errors import InputError, PlatformError
 
 
 class RecordedApi:
@@ -43,10 +42,7 @@ def test_a_pool_without_the_platforms_deployments_is_refused():
         ensure_deployments(api, "gpu")
 
 
-def test_setting_up_without_a_server_says_what_is_missing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+def test_setting_up_without_a_server_says_what_is_missing(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    with pytest.raises(typer.Exit):
+    with pytest.raises(InputError, match="PREFECT_API_URL"):
         set_up()
-    assert "PREFECT_API_URL is not set" in capsys.readouterr().err
