@@ -39,13 +39,15 @@ from tasks.cancellation import cancel_job
 from tasks.patience import Patience
 
 RECORDED_WITHIN_S = 600.0
+CANCELLED = "the job was cancelled"
 HELD_FOR_S = 10 * 365 * 24 * 3600  # a decision has no deadline, and Prefect wants one
 
 
 def ending_of(job_id: str, store: Store, error: BaseException) -> BaseException:
     """Record an error that ended a job's run; returns what to raise in its place."""
     if isinstance(error, TerminationSignal):
-        return error  # the worker ends this process; its hook knows whether the job was cancelled
+        _record_if_cancelled(job_id, store)
+        return error  # the worker ends this process
     if isinstance(error, Superseded):
         get_run_logger().warning("%s", error)
         return Abort(str(error))  # another process has the job: nothing is said of it here
@@ -55,6 +57,21 @@ def ending_of(job_id: str, store: Store, error: BaseException) -> BaseException:
     except PlatformError as unrecorded:  # no space, or no database: the flow run still says why
         get_run_logger().error("how job %s ended could not be recorded: %s", job_id, unrecorded)
     return (_suspended(str(error)) if isinstance(error, JobHeld) else None) or error
+
+
+def _record_if_cancelled(job_id: str, store: Store) -> None:
+    """Record a cancellation here, where the worker has said that it is one.
+
+    Its hook does that too, in another process and seconds later: for a run that could not.
+    """
+    from flows.warm.prefect_parts import get_intent
+
+    if get_intent() != "cancel":
+        return
+    try:
+        cancel_job(store, job_id, CANCELLED)
+    except PlatformError as unrecorded:
+        get_run_logger().warning("the cancellation is left to the worker: %s", unrecorded)
 
 
 def _record(job_id: str, store: Store, error: BaseException) -> None:
@@ -79,7 +96,9 @@ def mark_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -
     job_id = _job_id(flow_run)
     with open_store(Settings().resolved_store_url) as store:
         try:
-            report = cancel_job(store, job_id, "the job was cancelled")
+            known = Jobs(store).get(job_id)
+            report = known.error if known.state is JobState.CANCELLED else None
+            report = report or cancel_job(store, job_id, CANCELLED)
             artifacts.post_error(PrefectApi(str(PREFECT_API_URL.value())), job_id, report)
         except UnknownJob:
             return  # it ended before it had begun

@@ -1,4 +1,4 @@
-"""What the warm worker uses of Prefect beyond its public interface, all in one place.
+"""What the warm worker and its runs use of Prefect beyond its public interface, all in one place.
 
 Checked against one release (`flows.warm.release`): another may have moved,
 renamed or changed any of it.
@@ -6,7 +6,7 @@ renamed or changed any of it.
 
 from __future__ import annotations
 
-from prefect._internal.control_listener import configure_from_env
+from prefect._internal.control_listener import configure_from_env, get_intent
 from prefect._internal.metrics import RunMetrics
 from prefect.engine import _drive_run_flow_result as drive_run_flow_result
 from prefect.engine import handle_engine_signals
@@ -32,6 +32,7 @@ __all__ = [
     "StateProposer",
     "configure_from_env",
     "drive_run_flow_result",
+    "get_intent",
     "handle_engine_signals",
     "run_hooks",
 ]

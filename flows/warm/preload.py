@@ -16,6 +16,7 @@ from typing import Any
 FLOWS = (
     "flows.hybrid_job",
     "flows.workload",
+    "flows.shared_jobs",
     "flows.refresh_calibration",
     "flows.devices",
     "flows.feedback",
