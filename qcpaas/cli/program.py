@@ -18,6 +18,7 @@ from qcpaas.cli import (
     devices,
     estimate,
     feedback,
+    images,
     inspection,
     noise,
     recovery,
@@ -133,5 +134,6 @@ app.command("workers")(workers.workers)
 app.command("usage")(usage.usage)
 app.add_typer(reservations.app, name="reservations")
 app.add_typer(device.app, name="device")
+app.add_typer(images.app, name="image")
 app.add_typer(users.app, name="user")
 app.add_typer(tokens.app, name="token")

@@ -55,3 +55,15 @@ def test_whatever_the_images_copy_is_in_the_build_context():
     assert packages - {"benchmarks", "tests", "examples"} <= kept
     for line in re.findall(r"^COPY ((?!--from)[^.\n][^\n]*) \./$", BASE, re.MULTILINE):
         assert set(line.split()) <= kept
+
+
+@pytest.mark.parametrize("name", ["cudaq", "mitiq", "torch"])
+def test_an_example_of_a_custom_image_is_a_base_and_what_it_installs(name):
+    text = (IMAGES / name / "Containerfile").read_text()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert [line.split()[0] for line in lines if line.split()[0] != "COPY"] == [
+        "ARG",
+        "FROM",
+        "RUN",
+    ]
+    assert lines[:2] == ["ARG BASE=qcpaas-worker", "FROM ${BASE}"]
