@@ -1,0 +1,1 @@
+"""The Helm chart, its rendered copies, and what makes them."""
