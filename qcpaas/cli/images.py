@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from qcpaas.bill_of_materials import bill_of_materials
 from qcpaas.cli.connection import AsJson
 from qcpaas.cli.tables import print_all
 from qcpaas.container_builders import Looked, find_builder, read_recipe
@@ -66,6 +67,9 @@ def check(
     packages: Annotated[
         bool, typer.Option("--packages", help="Also the distributions that it has installed.")
     ] = False,
+    sbom: Annotated[
+        Path | None, typer.Option(help="File for its Python packages, as CycloneDX 1.5.")
+    ] = None,
     builder: BuilderName = "",
     as_json: AsJson = False,
 ) -> None:
@@ -73,6 +77,8 @@ def check(
     wanted = read_needs(needs or ())
     looked = find_builder(builder).look(image)
     found = looked.environment
+    if sbom is not None:
+        _write(sbom, json.dumps(bill_of_materials(image, found), indent=1))
     if as_json:
         typer.echo(json.dumps({"user": looked.user, **found.model_dump(mode="json")}))
     else:
@@ -80,6 +86,13 @@ def check(
         if packages:
             print_all([_packages(found)])
     _refuse(image, looked, wanted)
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text + "\n")
+    except OSError as error:
+        raise InputError(f"cannot write {file}: {error.strerror}. Name another file.") from error
 
 
 def _refuse(image: str, looked: Looked, wanted: Sequence[str]) -> None:

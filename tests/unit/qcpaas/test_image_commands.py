@@ -6,6 +6,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from qcpaas.bill_of_materials import bill_of_materials
 from qcpaas.cli import app
 from qcpaas.schemas import Environment, OptionInfo
 
@@ -121,3 +122,23 @@ def test_an_image_that_is_no_good_worker_is_refused(programs, program, arguments
     done = RUN.invoke(app, ["image", "check", "lab", *arguments])
     assert done.exit_code == 2
     assert told in " ".join(done.stderr.split())
+
+
+def test_the_bill_of_materials_has_every_package_under_its_public_name(programs, tmp_path):
+    programs("podman", container())
+    file = tmp_path / "sbom.json"
+    assert RUN.invoke(app, ["image", "check", "lab", "--sbom", str(file)]).exit_code == 0
+    told = json.loads(file.read_text())
+    assert (told["bomFormat"], told["specVersion"]) == ("CycloneDX", "1.5")
+    assert [one["purl"] for one in told["components"]] == [
+        "pkg:pypi/mitiq@1.1.0",
+        "pkg:pypi/qcpaas@0.1.0",
+    ]
+    done = RUN.invoke(app, ["image", "check", "lab", "--sbom", str(tmp_path / "no" / "sbom.json")])
+    assert "cannot write" in done.stderr
+
+
+def test_local_versions_are_escaped_in_package_urls():
+    torch = Environment(python="3.11", distributions={"torch": "2.13.0+cpu"})
+    (one,) = bill_of_materials("lab", torch)["components"]
+    assert one["purl"] == "pkg:pypi/torch@2.13.0%2Bcpu"
