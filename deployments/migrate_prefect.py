@@ -64,8 +64,16 @@ def connection_string(url: str) -> str:
 def _alone(target: str, wait_s: float) -> Iterator[None]:
     """A lock in the database; its connection's end gives it back, however this process ends."""
     with _connected(target, wait_s) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        # Asked for again and again: a statement that waits for it would hold a snapshot, which the
+        # migrations' CREATE INDEX CONCURRENTLY waits for in turn.
+        while not _locked(connection):
+            time.sleep(1.0)
         yield
+
+
+def _locked(connection: psycopg.Connection) -> bool:
+    found = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
+    return found is not None and bool(found[0])
 
 
 def _connected(target: str, wait_s: float) -> psycopg.Connection:

@@ -10,6 +10,7 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+import typer
 import yaml
 
 from deployments.kubernetes.render import (
@@ -21,6 +22,7 @@ from deployments.kubernetes.render import (
     rendered_from,
 )
 from gateway.telemetry.metrics import Metrics
+from qcpaas.cli import program
 from store.database import open_store
 from store.workers import Workers
 from tasks.environment import look_around
@@ -170,3 +172,32 @@ def test_dashboard_and_alerts_name_metrics_that_the_gateway_serves(tmp_path):
         named |= set(METRIC.findall((CHART / "files" / file).read_text()))
     named |= set(METRIC.findall((CHART / "values.yaml").read_text()))
     assert named - {"qcpaas_dashboard"} <= samples
+
+
+def test_alerts_lead_to_a_chapter_of_the_runbook():
+    runbook = (CHART.parents[2] / "docs" / "runbook.md").read_text()
+    chapters = {
+        re.sub(r"[^a-z0-9 -]", "", line[3:].lower()).strip().replace(" ", "-")
+        for line in runbook.splitlines()
+        if line.startswith("## ")
+    }
+    alerts = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
+    for rule in alerts["groups"][0]["rules"]:
+        assert rule["annotations"]["runbook"].partition("#")[2] in chapters, rule["alert"]
+
+
+def test_the_runbooks_commands_exist():
+    root = typer.main.get_command(program.app)
+    runbook = (CHART.parents[2] / "docs" / "runbook.md").read_text()
+    lines = re.findall(r"\$ (?:QCPAAS\S+ )*qcpaas (.+)", runbook)
+    assert len(lines) > 10
+    for line in lines:
+        command: Any = root
+        options: set[str] = set()
+        words = line.split()
+        for word in words:
+            command = getattr(command, "commands", {}).get(word, command)
+        for parameter in command.params:
+            options |= set(parameter.opts) | set(parameter.secondary_opts)
+        assert command is not root, line
+        assert {word for word in words if word.startswith("--")} <= options, line
