@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-import httpx
 from prefect.artifacts import (
     Artifact,
     create_markdown_artifact,
@@ -16,10 +14,10 @@ from prefect.artifacts import (
 
 from flows import plots
 from flows.device_map import device_map
+from flows.prefect_outage import reaching_prefect
 from qcpaas.binding import CalibrationChange
 from qcpaas.calibration_artifacts import slug
 from qcpaas.cli.figures import value_with_error, with_errors
-from qcpaas.errors import PlatformUnavailable
 from qcpaas.manifest import CalibrationUse, JobResult
 from qcpaas.prefect_api import PrefectApi
 from qcpaas.schemas import Environment, ErrorReport
@@ -32,21 +30,6 @@ ERROR = "error"
 ENVIRONMENT_KEY = "worker-environment"
 SHOWN_ROWS = 100
 INLINE_BYTES = 2_000_000  # a larger result is sent without its executions, which the store keeps
-
-
-@contextmanager
-def reaching_prefect() -> Iterator[None]:
-    """For what makes a client of its own, which gives up at once where its first call fails.
-
-    Raises:
-        PlatformUnavailable: Prefect's server does not answer; it is worth another try.
-    """
-    try:
-        yield
-    except httpx.TransportError as error:
-        raise PlatformUnavailable(
-            f"Prefect's server does not answer ({type(error).__name__})."
-        ) from error
 
 
 @reaching_prefect()

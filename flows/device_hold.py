@@ -18,6 +18,8 @@ from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists
 
 from flows.ownership import Ownership
+from flows.prefect_outage import reaching_prefect
+from qcpaas.errors import PlatformUnavailable
 from qcpaas.scheduling import Reservation
 from store.reservations import EVERYBODY, Reservations
 from tasks.patience import Patience
@@ -113,19 +115,40 @@ class DeviceHold:
     def _take(self) -> None:
         limit = f"device-{_FORBIDDEN.sub('_', self.device)}"
         holder = ConcurrencyLeaseHolder(type="flow_run", id=self.run_id)
+        self.patience.through(lambda: self._limit(limit))
+        with ExitStack() as held:
+            held.callback(self._free, self.patience.through(lambda: _slot(limit, holder)))
+            held.enter_context(self.ownership.device(self.device, self.slots, self.say))
+            self._held = held.pop_all()
+
+    @reaching_prefect()
+    def _limit(self, limit: str) -> None:
         # Two first jobs of a device make the limit at once: one of them finds it made.
         with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
             client.upsert_global_concurrency_limit_by_name(limit, self.slots)
-        with ExitStack() as held:
-            held.enter_context(
-                concurrency(
-                    limit,
-                    occupy=1,
-                    strict=True,
-                    holder=holder,
-                    lease_duration=SLOT_LEASE_S,
-                    raise_on_lease_renewal_failure=False,
-                )
+
+    def _free(self, slot: ExitStack) -> None:
+        try:
+            with reaching_prefect():
+                slot.close()
+        except PlatformUnavailable as error:  # what a job has found out does not depend on it
+            self.patience.log.warning(
+                "%s's slot is free in %.0f s at the latest: %s", self.device, SLOT_LEASE_S, error
             )
-            held.enter_context(self.ownership.device(self.device, self.slots, self.say))
-            self._held = held.pop_all()
+
+
+@reaching_prefect()
+def _slot(limit: str, holder: ConcurrencyLeaseHolder) -> ExitStack:
+    """A slot of Prefect's limit, until it is closed."""
+    slot = ExitStack()
+    slot.enter_context(
+        concurrency(
+            limit,
+            occupy=1,
+            strict=True,
+            holder=holder,
+            lease_duration=SLOT_LEASE_S,
+            raise_on_lease_renewal_failure=False,
+        )
+    )
+    return slot

@@ -18,6 +18,7 @@ from prefect.utilities.engine import propose_state_sync
 
 from flows import artifacts
 from flows.limits import said_of
+from flows.prefect_outage import reaching_prefect
 from qcpaas.errors import (
     JobCancelled,
     JobFailed,
@@ -157,7 +158,7 @@ def _suspended(why: str) -> BaseException | None:
     )
     run_id = flow_run.id
 
-    @artifacts.reaching_prefect()
+    @reaching_prefect()
     def proposed() -> State[Any]:
         with get_client(sync_client=True) as client:
             return propose_state_sync(client, waiting, flow_run_id=run_id)

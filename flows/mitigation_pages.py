@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from prefect.artifacts import create_markdown_artifact
 from pydantic import JsonValue
 
-from flows.artifacts import picture, reaching_prefect
+from flows.artifacts import picture
 from flows.plots import drawn
+from flows.prefect_outage import reaching_prefect
 from pipeline.stack import find_options
 from qcpaas.manifest import Diagnostic
 

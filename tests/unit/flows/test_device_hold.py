@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from uuid import uuid4
 
+import httpx
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from deployments.processes import free_port
+from flows import device_hold
 from flows.device_hold import DeviceHold
 from qcpaas.errors import JobCancelled
 from qcpaas.scheduling import Reservation
@@ -89,3 +95,30 @@ def test_a_job_of_nobody_knows_no_windows(store, hold):
     hold.owner = None
     hold.wait_for_windows()
     assert hold.told == []
+
+
+@pytest.mark.timeout(60)
+def test_a_job_that_cannot_reach_prefect_waits_for_its_slot(hold):
+    def cancelled(seconds):
+        raise JobCancelled("enough")
+
+    hold.patience.tell, hold.patience.pause = hold.told.append, cancelled
+    away = {PREFECT_API_URL: f"http://127.0.0.1:{free_port()}/api"}
+    with temporary_settings(away), pytest.raises(JobCancelled), hold:
+        pass
+    assert hold.told == ["waiting: Prefect's server does not answer (ConnectError)."]
+
+
+def test_a_slot_that_cannot_be_given_back_costs_no_answer(hold, monkeypatch, caplog):
+    @contextmanager
+    def slot(*_, **__):
+        yield
+        raise httpx.ConnectError("All connection attempts failed")
+
+    monkeypatch.setattr(device_hold, "concurrency", slot)
+    monkeypatch.setattr(hold, "_limit", lambda limit: None)
+    hold.ownership = SimpleNamespace(device=lambda *_: nullcontext())
+    with hold:
+        answer = 42
+    assert answer == 42
+    assert "FakeLima's slot is free in 60 s at the latest" in caplog.text
