@@ -16,7 +16,10 @@ from qcpaas.errors import InputError, QCPaaSError
 
 CHART = Path(__file__).parent / "chart"
 RENDERED = Path(__file__).parent / "rendered"
-LEVELS = ("minimal", "enterprise")
+LEVELS = {
+    "minimal": ["values-minimal.yaml"],
+    "enterprise": ["values-enterprise.yaml", "examples/site.yaml"],
+}
 NAME = "qcpaas"  # of release and namespace
 
 
@@ -43,15 +46,15 @@ def render(level: str) -> str:
     helm = shutil.which("helm")
     if helm is None:
         raise InputError("there is no helm on the PATH. Install Helm 3.14 or newer, or Helm 4.")
-    values = CHART / f"values-{level}.yaml"
+    values = [word for file in LEVELS[level] for word in ("--values", str(CHART / file))]
     done = subprocess.run(
-        [helm, "template", NAME, str(CHART), "--namespace", NAME, "--values", str(values)],
+        [helm, "template", NAME, str(CHART), "--namespace", NAME, *values],
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        raise InputError(f"helm refuses the chart with {values.name}: {done.stderr.strip()}")
+        raise InputError(f"helm refuses the level {level}: {done.stderr.strip()}")
     return (
         f"# Made by `python -m deployments.kubernetes.render` from {fingerprint()}\n{done.stdout}"
     )
