@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -36,11 +37,21 @@ class Vendor(ABC):
         adapter: Its name in the ``qcpaas.adapters`` entry-point group.
         credentials_type: What its users are let in with.
         settings_type: What a registration's ``settings`` may hold.
+        client: Module of the vendor's client; empty where none is needed.
     """
 
     adapter: ClassVar[str]
     credentials_type: ClassVar[type[Credentials]] = NoCredentials
     settings_type: ClassVar[type[DeviceSettings]] = DeviceSettings
+    client: ClassVar[str] = ""
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether the vendor's client is here; found without importing it."""
+        try:
+            return not self.client or find_spec(self.client) is not None
+        except ModuleNotFoundError:  # of the package that the module is in
+            return False
 
     @abstractmethod
     def connect(

@@ -37,7 +37,7 @@ def look_around(store: Store) -> Environment:
         distributions=distributions,
         options=describe_options(),
         devices=tuple(all_devices(store)),
-        adapters=tuple(vendors()),
+        adapters=tuple(name for name, each in vendors().items() if each.is_installed),
         image=os.environ.get(IMAGE, ""),
         cpus=len(os.sched_getaffinity(0)),
         memory_mib=_memory_mib(),

@@ -51,6 +51,7 @@ class BraketVendor(Vendor):
     adapter = "braket"
     credentials_type = BraketCredentials
     settings_type = BraketSettings
+    client = "braket.aws"
 
     def connect(
         self,

@@ -24,6 +24,7 @@ class IbmVendor(Vendor):
     adapter = "ibm"
     credentials_type = IbmCredentials
     settings_type = IbmSettings
+    client = "qiskit_ibm_runtime"
 
     def connect(
         self,

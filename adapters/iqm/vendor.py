@@ -19,6 +19,7 @@ class IqmVendor(Vendor):
     adapter = "iqm"
     credentials_type = IqmCredentials
     settings_type = IqmSettings
+    client = "iqm.iqm_client"
 
     def connect(
         self,

@@ -27,6 +27,7 @@ class RigettiVendor(Vendor):
     adapter = "rigetti"
     credentials_type = RigettiCredentials
     settings_type = RigettiSettings
+    client = "pyquil"
 
     def connect(
         self,
