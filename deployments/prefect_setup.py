@@ -40,19 +40,22 @@ _OF_THE_CODE = (
 
 
 def ensure_pool(api: PrefectApi, name: str = POOL) -> None:
-    """Create a process work pool, or bring it up to date.
+    """Create a process work pool, or bring it up to date; one of another type stays as it is.
 
     Its template is the server's own, with this interpreter's engine as the command: without one
     Prefect starts an interpreter to prepare a workspace, and then another for the flow, and
     each imports Prefect.
     """
+    held = api.get(f"work_pools/{name}")
+    if held is not None and held["type"] != "process":
+        return
     known = api.get("collections/views/aggregate-worker-metadata")
     template = known["prefect"]["process"]["default_base_job_configuration"]
     command = shlex.join([sys.executable, "-m", "flows.engine"])
     template["variables"]["properties"]["command"]["default"] = command
     template["variables"]["properties"] |= RUN_LIMITS
     template["job_configuration"] |= {name: f"{{{{ {name} }}}}" for name in RUN_LIMITS}
-    if api.get(f"work_pools/{name}") is None:
+    if held is None:
         api.post("work_pools/", {"name": name, "type": "process", "base_job_template": template})
     else:
         api.patch(f"work_pools/{name}", {"base_job_template": template})

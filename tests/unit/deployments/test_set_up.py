@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from deployments.prefect_setup import JOB_FLOWS, ensure_deployments
+from deployments.prefect_setup import JOB_FLOWS, ensure_deployments, ensure_pool
 from deployments.set_up import set_up
 from qcpaas.errors import InputError, PlatformError
 
@@ -46,3 +46,20 @@ def test_setting_up_without_a_server_says_what_is_missing(monkeypatch: pytest.Mo
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     with pytest.raises(InputError, match="PREFECT_API_URL"):
         set_up()
+
+
+class ApiWithPool(RecordedApi):
+    """A server that has the pool already, of Prefect's type kubernetes."""
+
+    def get(self, path: str) -> Any:
+        assert path == "work_pools/jobs"
+        return {"name": "jobs", "type": "kubernetes"}
+
+    def patch(self, path: str, body: dict[str, Any]) -> Any:
+        raise AssertionError(f"{path} was changed")
+
+
+def test_a_pool_of_containers_keeps_its_own_template():
+    api: Any = ApiWithPool(JOB_FLOWS)
+    ensure_pool(api, "jobs")
+    assert api.posted == []
