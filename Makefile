@@ -24,6 +24,7 @@ step = @printf '\n== %s\n' '$(1)'
 .PHONY: help
 help:
 	@head -3 Makefile | cut -c3-
+	@echo 'make docs   the documentation, into dist/docs'
 	@echo 'make clean  caches, environments and built files away'
 
 .PHONY: demo
@@ -69,6 +70,11 @@ contracts: install
 	$(call step,import contracts)
 	@$(BIN)/lint-imports --no-cache --no-logo > .import-contracts.log || { cat .import-contracts.log; exit 1; }
 	@tail -3 .import-contracts.log; rm .import-contracts.log
+
+.PHONY: docs
+docs: install
+	@$(BIN)/python -m sphinx -W --keep-going -q -j auto docs dist/docs
+	@echo 'Written to dist/docs/index.html'
 
 .PHONY: clean
 clean:

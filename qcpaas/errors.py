@@ -1,5 +1,7 @@
 """Every error that the platform raises on purpose.
 
+::
+
     QCPaaSError
     ├── InputError                  the request is wrong; nothing was spent
     │   ├── CircuitError            broken text, unbound parameters, no measurement, too wide
