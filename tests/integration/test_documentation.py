@@ -33,8 +33,8 @@ def test_quickstart_and_the_tasks_of_a_pipeline_run(tmp_path):
     code = python_of("quickstart.md") + python_of("howto/deploy.md")
     ran = run_here(
         tmp_path,
-        code + "\nwith RuntimeProvider() as provider:\n"
-        "    print(provider.run(Ground, inputs={'steps': 4}, seed=3).result())\n"
+        code + "\nprint(provider.run(Ground, inputs={'steps': 4}, seed=3).result())\n"
+        "provider.close()\n"
         "print(parity.fn(ghz.fn(3), 'FakeAthens', 2000))\n",
     )
     assert ran.returncode == 0, ran.stderr
