@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from uuid import UUID
 
@@ -47,22 +46,34 @@ T = TypeVar("T")
 cancellation: ContextVar[threading.Event | None] = ContextVar("cancellation", default=None)
 
 
-@dataclass(eq=False)
 class JobRun:
     """What the flows share while a job runs.
+
+    No dataclass: Prefect walks through those among a task's parameters, and what this one holds
+    changes while a task on another device starts.
 
     Attributes:
         backend: The device, recorded, as the innermost layer of every stack.
         elsewhere: Whether this is the part of a job that runs on another device than its own.
     """
 
-    job: CircuitJob | WorkloadJob
-    store: Store
-    backend: JournalledDevice
-    progress: ProgressReporter
-    ownership: Ownership
-    elsewhere: bool = False
-    _others: dict[str, JobRun] = field(default_factory=dict)
+    def __init__(
+        self,
+        job: CircuitJob | WorkloadJob,
+        store: Store,
+        backend: JournalledDevice,
+        progress: ProgressReporter,
+        ownership: Ownership,
+        *,
+        elsewhere: bool = False,
+    ) -> None:
+        self.job = job
+        self.store = store
+        self.backend = backend
+        self.progress = progress
+        self.ownership = ownership
+        self.elsewhere = elsewhere
+        self._others: dict[str, JobRun] = {}
 
     def on(self, device: str) -> JobRun:
         """This job on another device, with the same ledger; itself where none is named.
@@ -79,7 +90,9 @@ class JobRun:
             backend = JournalledDevice(
                 opened, own.journal, own.ledger, settings, own.patience, calls=own.calls
             )
-            self._others[device] = replace(self, backend=backend, elsewhere=True)
+            self._others[device] = JobRun(
+                self.job, self.store, backend, self.progress, self.ownership, elsewhere=True
+            )
         return self._others[device]
 
     @property
